@@ -1,0 +1,256 @@
+//! The loop of a batcher: messages in, bundles out, one timer for all open batches.
+
+use std::{
+    collections::VecDeque,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    pin::Pin,
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use tokio::{
+    task::coop,
+    time::{Instant, Sleep, sleep_until},
+};
+use towpath_core::{
+    BatchInfo, BatchKey, Bundle, FailureRoute, Inlet, Message, Outlet, Pool, StageName, StageStats,
+    Trigger,
+};
+
+use crate::{Close, ClosedBatch, KeyOf, OpenBatches, Rules, Splitter, WeightOf};
+
+/// How many messages a batcher asks a fused inlet for.
+const WANT: usize = 64;
+
+/// The batches of one batcher, and how their keys and weights are found.
+pub(crate) struct BatchWork<T, K, W, S>
+where
+    K: KeyOf<T>,
+    S: Splitter<T>,
+{
+    name: StageName,
+    key: Arc<K>,
+    weight: Arc<W>,
+    open: OpenBatches<K::Key, Message<T>, ByPayload<S>>,
+    closed: VecDeque<ClosedBatch<K::Key, Message<T>>>,
+    bundles: VecDeque<Bundle<T>>,
+    pool: Arc<Pool<T>>,
+    inbox: VecDeque<Message<T>>,
+    ended: bool,
+}
+
+/// A splitter of payloads as one of messages.
+struct ByPayload<S>(Arc<S>);
+
+impl<T, S: Splitter<T>> Splitter<Message<T>> for ByPayload<S> {
+    type State = S::State;
+
+    fn start(&self) -> S::State {
+        self.0.start()
+    }
+
+    fn observe(&self, state: &mut S::State, message: &Message<T>) -> Close {
+        self.0.observe(state, message.payload())
+    }
+}
+
+impl<T, K, W, S> BatchWork<T, K, W, S>
+where
+    K: KeyOf<T>,
+    W: WeightOf<T>,
+    S: Splitter<T>,
+{
+    pub(crate) fn new(
+        name: StageName,
+        rules: Rules,
+        key: Arc<K>,
+        weight: Arc<W>,
+        splitter: Arc<S>,
+    ) -> Self {
+        Self {
+            name,
+            key,
+            weight,
+            open: OpenBatches::new(rules, ByPayload(splitter)),
+            closed: VecDeque::new(),
+            bundles: VecDeque::new(),
+            pool: Arc::default(),
+            inbox: VecDeque::new(),
+            ended: false,
+        }
+    }
+
+    /// Runs until the inlet has ended and every batch is handed on.
+    pub(crate) async fn run(
+        mut self,
+        mut inlet: Box<dyn Inlet<Message<T>>>,
+        mut outlet: Box<dyn Outlet<Bundle<T>>>,
+        mut failures: FailureRoute,
+        stats: Arc<StageStats>,
+    ) {
+        let mut timer = Box::pin(sleep_until(Instant::now()));
+        poll_fn(|cx| {
+            self.poll(&mut *inlet, &mut *outlet, &mut failures, &stats, timer.as_mut(), cx)
+        })
+        .await;
+    }
+
+    fn poll(
+        &mut self,
+        inlet: &mut dyn Inlet<Message<T>>,
+        outlet: &mut dyn Outlet<Bundle<T>>,
+        failures: &mut FailureRoute,
+        stats: &StageStats,
+        mut timer: Pin<&mut Sleep>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        loop {
+            self.expire();
+            if !self.hand_on(outlet, stats, cx) || failures.poll_clear(cx).is_pending() {
+                inlet.stop_waiting();
+                return Poll::Pending;
+            }
+            std::task::ready!(coop::poll_proceed(cx)).made_progress();
+            if self.take(inlet, failures, stats, cx) {
+                continue;
+            }
+            if self.ended {
+                self.open.flush_all(Trigger::Drain, &mut self.closed);
+                return match self.hand_on(outlet, stats, cx) {
+                    true => Poll::Ready(()),
+                    false => Poll::Pending,
+                };
+            }
+            if self.poll_deadline(timer.as_mut(), cx).is_pending() {
+                return Poll::Pending;
+            }
+        }
+    }
+
+    /// Waits for the oldest batch to be due.
+    fn poll_deadline(&mut self, mut timer: Pin<&mut Sleep>, cx: &mut Context<'_>) -> Poll<()> {
+        let Some(deadline) = self.open.next_deadline() else {
+            return Poll::Pending;
+        };
+        // Armed anew only when it has fired early for a batch that closed meanwhile.
+        if timer.is_elapsed() || timer.deadline() > deadline {
+            timer.as_mut().reset(deadline);
+        }
+        while timer.as_mut().poll(cx).is_ready() {
+            if timer.deadline() >= deadline {
+                return Poll::Ready(());
+            }
+            timer.as_mut().reset(deadline);
+        }
+        Poll::Pending
+    }
+
+    fn expire(&mut self) {
+        if let Some(deadline) = self.open.next_deadline() {
+            let now = Instant::now();
+            if deadline <= now {
+                self.open.expire(now, &mut self.closed);
+            }
+        }
+    }
+
+    /// Hands closed batches on; whether all are.
+    fn hand_on(
+        &mut self,
+        outlet: &mut dyn Outlet<Bundle<T>>,
+        stats: &StageStats,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        while !self.closed.is_empty() || !self.bundles.is_empty() {
+            match outlet.poll_room(cx) {
+                Poll::Pending => return false,
+                Poll::Ready(0) => {
+                    self.closed.clear();
+                    self.bundles.clear();
+                }
+                Poll::Ready(_) => {
+                    if self.bundles.is_empty()
+                        && let Some(closed) = self.closed.pop_front()
+                    {
+                        stats.add_sent(closed.items.len());
+                        let bundle = self.bundle(closed);
+                        self.bundles.push_back(bundle);
+                    }
+                    outlet.accept(&mut self.bundles);
+                    outlet.flush();
+                }
+            }
+        }
+        true
+    }
+
+    fn bundle(&mut self, closed: ClosedBatch<K::Key, Message<T>>) -> Bundle<T> {
+        if let Some(buffer) = self.pool.take() {
+            self.open.give_back(buffer);
+        }
+        let key = self.key.is_keyed().then(|| BatchKey::new(closed.key));
+        let info = BatchInfo::new(self.name.clone(), closed.items.len(), closed.trigger)
+            .with_key(key)
+            .with_weight(closed.weight);
+        Bundle::new(closed.items, info).pooled(self.pool.clone())
+    }
+
+    /// Takes what has come, until a batch closes; whether anything has.
+    fn take(
+        &mut self,
+        inlet: &mut dyn Inlet<Message<T>>,
+        failures: &mut FailureRoute,
+        stats: &StageStats,
+        cx: &mut Context<'_>,
+    ) -> bool {
+        if self.inbox.is_empty() && !self.ended {
+            match inlet.poll_fill(WANT, &mut self.inbox, cx) {
+                Poll::Ready(more) => self.ended = !more,
+                Poll::Pending => return false,
+            }
+        }
+        let before = self.inbox.len();
+        self.sort_in(failures);
+        stats.add_received(before - self.inbox.len());
+        before > 0
+    }
+
+    /// Puts messages into their batches until one closes. A panic of the user's functions
+    /// fails the message at hand; the loop goes on behind it.
+    fn sort_in(&mut self, failures: &mut FailureRoute) {
+        // Read once per chunk: a batch is as old as the chunk that opened it.
+        let now = Instant::now();
+        while self.closed.is_empty()
+            && let Some(message) = self.inbox.pop_front()
+        {
+            let sorted = catch_unwind(AssertUnwindSafe(|| {
+                let payload = message.payload();
+                (self.key.key(payload), self.weight.weigh(payload))
+            }));
+            match sorted {
+                Ok((key, weight)) => self.push(key, message, weight, now, failures),
+                Err(panic) => failures.panicked(message.into_parts().1, panic),
+            }
+        }
+    }
+
+    fn push(
+        &mut self,
+        key: K::Key,
+        message: Message<T>,
+        weight: u64,
+        now: Instant,
+        failures: &mut FailureRoute,
+    ) {
+        let flush = message.is_flush();
+        let pushed = catch_unwind(AssertUnwindSafe(|| {
+            self.open
+                .push(key, message, weight, flush, now, &mut self.closed);
+        }));
+        if pushed.is_err() {
+            // The message went with the panic, and so back to its source.
+            failures.lost_to_panic();
+        }
+    }
+}

@@ -1,0 +1,196 @@
+//! Where a worker sends what failed: through the failure hook, to the dead letters or back.
+
+use std::{
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll},
+};
+
+use crate::{
+    BoxError, DeadLetter, Event, EventKind, Failure, Ledger, Message, Observer, Origin, Original,
+    Outcome, Outlet, Panicked, Receipt, StageName, StageStats,
+};
+
+/// Sees each failure of a stage before it is settled, and may change its outcome.
+pub type FailureHook = Arc<dyn Fn(Outcome, &Origin) -> Outcome + Send + Sync>;
+
+/// What a pipeline has for failures, shared by its stages.
+#[derive(Clone)]
+pub struct FailureContext {
+    /// The name of the pipeline.
+    pub pipeline: StageName,
+    /// Its accounts and its clock.
+    pub ledger: Arc<Ledger>,
+    /// Who is told.
+    pub observer: Arc<dyn Observer>,
+}
+
+/// Where one worker sends what failed.
+///
+/// A rejected message is settled only when its dead letter is written; until the
+/// route takes it, it waits here, and the worker starts nothing new.
+pub struct FailureRoute {
+    stage: StageName,
+    context: FailureContext,
+    hook: Option<FailureHook>,
+    letters: Option<Box<dyn Outlet<Message<DeadLetter>>>>,
+    waiting: VecDeque<Message<DeadLetter>>,
+    stats: Arc<StageStats>,
+}
+
+impl FailureRoute {
+    /// The route of one worker of `stage`.
+    pub fn new(stage: StageName, context: FailureContext, stats: Arc<StageStats>) -> Self {
+        Self {
+            stage,
+            context,
+            hook: None,
+            letters: None,
+            waiting: VecDeque::new(),
+            stats,
+        }
+    }
+
+    /// With a dead-letter route.
+    #[must_use]
+    pub fn to_letters(mut self, letters: Option<Box<dyn Outlet<Message<DeadLetter>>>>) -> Self {
+        self.letters = letters;
+        self
+    }
+
+    /// With a hook that sees each failure first.
+    #[must_use]
+    pub fn hooked(mut self, hook: Option<FailureHook>) -> Self {
+        self.hook = hook;
+        self
+    }
+
+    /// The stage whose failures these are.
+    pub fn stage(&self) -> &StageName {
+        &self.stage
+    }
+
+    /// What the stage counts.
+    pub fn stats(&self) -> &StageStats {
+        &self.stats
+    }
+
+    /// A message failed with an error: a [`Failure`] as it says, any other rejects it.
+    pub fn fail(&mut self, receipt: Receipt, error: impl Into<BoxError>) {
+        self.fail_with(receipt, Failure::from_error(error), None);
+    }
+
+    /// As [`fail`](Self::fail), with the payload at hand for the dead letter.
+    pub fn fail_with(&mut self, receipt: Receipt, failure: Failure, payload: Option<Original>) {
+        let outcome = failure.into_outcome(&self.stage);
+        self.fail_to(receipt, outcome, payload);
+    }
+
+    /// A message failed with an outcome that is known already, as one of many.
+    pub fn fail_as(&mut self, receipt: Receipt, outcome: Outcome) {
+        self.fail_to(receipt, outcome, None);
+    }
+
+    fn fail_to(&mut self, receipt: Receipt, outcome: Outcome, payload: Option<Original>) {
+        if !matches!(outcome, Outcome::Drop(_)) {
+            self.stats.add_failed(1);
+        }
+        let outcome = self.through_hook(&receipt, outcome);
+        self.settle(receipt, outcome, payload);
+    }
+
+    /// User code panicked over a message: it is rejected with what the panic said.
+    pub fn panicked(&mut self, receipt: Receipt, payload: Box<dyn std::any::Any + Send>) {
+        self.stats.add_panicked(1);
+        self.fail(receipt, Panicked::from_payload(payload));
+    }
+
+    /// User code panicked and took its message with it: it went back to its source.
+    pub fn lost_to_panic(&mut self) {
+        self.stats.add_failed(1);
+        self.stats.add_panicked(1);
+    }
+
+    /// Settles a message, by way of the dead letters if it is rejected.
+    pub fn settle(&mut self, receipt: Receipt, outcome: Outcome, payload: Option<Original>) {
+        let Outcome::Reject(cause) = outcome else {
+            return receipt.settle(outcome);
+        };
+        self.context.observer.event(&Event::new(
+            self.context.ledger.now(),
+            self.stage.clone(),
+            EventKind::Rejected {
+                cause: cause.clone(),
+            },
+        ));
+        if self.letters.is_none() {
+            return receipt.settle(Outcome::Reject(cause));
+        }
+        let original = receipt.original().or(payload);
+        let letter = DeadLetter::new(self.context.pipeline.clone(), cause, receipt.origin());
+        self.waiting
+            .push_back(Message::new(letter.with_original(original), receipt));
+    }
+
+    fn through_hook(&self, receipt: &Receipt, outcome: Outcome) -> Outcome {
+        let Some(hook) = &self.hook else {
+            return outcome;
+        };
+        let origin = receipt.origin();
+        let hooked = catch_unwind(AssertUnwindSafe(|| hook(outcome.clone(), &origin)));
+        hooked.unwrap_or_else(|_| {
+            self.stats.add_panicked(1);
+            outcome
+        })
+    }
+
+    /// Whether nothing waits for the dead-letter route.
+    pub fn is_clear(&self) -> bool {
+        self.waiting.is_empty()
+    }
+
+    /// Hands on what waits for the dead-letter route.
+    pub fn poll_clear(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        while !self.waiting.is_empty() {
+            let Some(letters) = &mut self.letters else {
+                self.waiting.clear();
+                break;
+            };
+            if std::task::ready!(letters.poll_room(cx)) == 0 {
+                // Nobody writes letters any more: the messages go back to their source.
+                self.waiting.clear();
+            }
+            letters.accept(&mut self.waiting);
+            letters.flush();
+        }
+        Poll::Ready(())
+    }
+
+    /// Waits until nothing waits for the dead-letter route.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn clear(&mut self) {
+        poll_fn(|cx| self.poll_clear(cx)).await;
+    }
+}
+
+impl fmt::Debug for FailureRoute {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailureRoute")
+            .field("stage", &self.stage)
+            .field("waiting", &self.waiting.len())
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for FailureContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("FailureContext")
+            .field("pipeline", &self.pipeline)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,68 @@
+//! Messages, receipts, outcomes and the traits of sources and sinks.
+//!
+//! This is what a connector needs, and all it needs: no runtime, no tower, no
+//! OpenTelemetry. A [`Producer`] hands out [`Delivery`]s, the engine turns each
+//! into a [`Message`] whose [`Receipt`] comes back to the producer's
+//! [`Acknowledger`] as exactly one [`Outcome`].
+//!
+//! ```
+//! use towpath_core::{Outcome, Reason};
+//!
+//! let filtered = Outcome::Drop(Reason::new("cancelled"));
+//! assert_eq!(filtered.to_string(), "dropped: cancelled");
+//! ```
+//!
+//! ```text
+//! Producer::receive ─▶ Delivery ─▶ Message { payload, receipt } ─▶ ... ─▶ Sink::write
+//!        ▲                                            │
+//!        └── Acknowledger::settle ◀── Outcome ◀───────┘ done / retry / reject / drop
+//! ```
+
+mod batch;
+mod bundle;
+mod control;
+mod dead_letter;
+mod error;
+mod failure_route;
+mod guarantee;
+mod histogram;
+pub mod invariants;
+mod lease;
+mod ledger;
+mod message;
+mod name;
+mod observer;
+mod origin;
+mod outcome;
+pub mod port;
+mod producer;
+mod receipt;
+mod sink;
+mod stage;
+mod stats;
+pub mod watermark;
+
+pub use batch::{Batch, BatchInfo, BatchKey, Trigger};
+pub use bundle::{Bundle, Pool};
+pub use control::StageControl;
+pub use dead_letter::{DeadLetter, Original};
+pub use error::{BoxError, Panicked, Permanent, find};
+pub use failure_route::{FailureContext, FailureHook, FailureRoute};
+pub use guarantee::{Guarantee, Redelivery, Settlement, SinkPromise};
+pub use histogram::{Histogram, Latency};
+pub use lease::{Lease, Shelf};
+pub use ledger::{Counts, Ledger};
+pub use message::Message;
+pub use name::StageName;
+pub use observer::{Event, EventKind, Observer};
+pub use origin::{Headers, Identity, Origin, Position};
+pub use outcome::{Cause, Failure, Outcome, Reason};
+pub use port::{Ends, Inlet, Outlet};
+pub use producer::{
+    Acknowledger, Delivery, Intake, Producer, Received, SettleError, SettleOptions, Settled,
+    Token, Unacknowledged, UnsupportedOption,
+};
+pub use receipt::{Delivered, Originals, Receipt, SettlePort, Settler, Split};
+pub use sink::{Sink, Verdicts, Written};
+pub use stage::{Bundler, Ports, Stage, StageInfo, Work};
+pub use stats::{StageCounts, StageStats};

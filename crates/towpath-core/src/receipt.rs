@@ -1,0 +1,257 @@
+//! Receipts: the private tokens that tie messages to their deliveries.
+
+mod join;
+mod settler;
+
+use std::{fmt, sync::Arc, time::Duration};
+
+pub use join::Split;
+pub use settler::Settler;
+
+use crate::{Ledger, Origin, Original, Outcome, SettleOptions, UnsupportedOption};
+use join::Join;
+
+/// Ties a message to its delivery: exactly one outcome reaches the source through it.
+///
+/// Dropping one unsettled gives the message back to the source: a panic, a
+/// cancelled future or an aborted task is never an acknowledgement.
+#[must_use = "dropping a receipt gives its message back to the source"]
+pub struct Receipt {
+    header: Option<Arc<Header>>,
+    index: u32,
+    marks: u32,
+}
+
+/// The batch that carries this message closes with it.
+const FLUSH: u32 = 1;
+/// The outcome is known already: the receipt only tells where the message came from.
+const SETTLED: u32 = 2;
+
+#[derive(Debug)]
+enum Header {
+    Delivered(Delivered),
+    Joined(Join),
+}
+
+/// What the messages of one source chunk share: the way back, and where they came from.
+pub struct Delivered {
+    ledger: Arc<Ledger>,
+    port: Option<(Arc<dyn SettlePort>, u32)>,
+    emitted_at: Duration,
+    origins: Vec<Origin>,
+    originals: Option<Box<dyn Originals>>,
+}
+
+/// Where outcomes go on their way to the source. Never blocks.
+pub trait SettlePort: Send + Sync {
+    /// Takes the outcome of one message of a chunk.
+    fn settle(&self, chunk: u32, index: u32, outcome: Outcome);
+
+    /// Takes a run of messages of a chunk that are done.
+    fn settle_done(&self, chunk: u32, indices: &[u32]);
+
+    /// Changes how one message of a chunk will be settled.
+    ///
+    /// # Errors
+    /// Fails when the source does not know the option.
+    fn configure(
+        &self,
+        chunk: u32,
+        index: u32,
+        options: &SettleOptions,
+    ) -> Result<(), UnsupportedOption>;
+}
+
+/// The payloads of a chunk as they left their source, kept for the dead-letter route.
+pub trait Originals: Send + Sync {
+    /// The payload of one message.
+    fn get(&self, index: u32) -> Option<Original>;
+}
+
+// === impl Delivered ===
+
+impl Delivered {
+    /// Describes a chunk of a source that wants no outcomes back.
+    pub fn new(ledger: Arc<Ledger>) -> Self {
+        Self {
+            emitted_at: ledger.now(),
+            ledger,
+            port: None,
+            origins: Vec::new(),
+            originals: None,
+        }
+    }
+
+    /// Sends the outcomes to `port`, as those of `chunk`.
+    #[must_use]
+    pub fn settled_by(mut self, port: Arc<dyn SettlePort>, chunk: u32) -> Self {
+        self.port = Some((port, chunk));
+        self
+    }
+
+    /// With the origin of each message, by its index; empty where nothing is known.
+    #[must_use]
+    pub fn with_origins(mut self, origins: Vec<Origin>) -> Self {
+        self.origins = origins;
+        self
+    }
+
+    /// With the original payloads, for the dead-letter route.
+    #[must_use]
+    pub fn with_originals(mut self, originals: Option<Box<dyn Originals>>) -> Self {
+        self.originals = originals;
+        self
+    }
+
+    /// Counts `count` messages as emitted and makes a receipt for each, in order.
+    pub fn into_receipts(self, count: u32) -> impl Iterator<Item = Receipt> {
+        self.ledger.emitted(u64::from(count));
+        let header = Arc::new(Header::Delivered(self));
+        (0..count).map(move |index| Receipt {
+            header: Some(header.clone()),
+            index,
+            marks: 0,
+        })
+    }
+
+    fn took(&self) -> Duration {
+        self.ledger.now().saturating_sub(self.emitted_at)
+    }
+
+    fn settle(&self, index: u32, outcome: Outcome, abandoned: bool) {
+        if abandoned {
+            let origin = self.origins.get(index as usize).cloned();
+            self.ledger.note_abandoned(origin.unwrap_or_default());
+        }
+        self.ledger.settled(&outcome, abandoned, self.took());
+        if let Some((port, chunk)) = &self.port {
+            port.settle(*chunk, index, outcome);
+        }
+    }
+}
+
+impl fmt::Debug for Delivered {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Delivered")
+            .field("emitted_at", &self.emitted_at)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Header ===
+
+impl Header {
+    fn settle(&self, index: u32, outcome: Outcome, abandoned: bool) {
+        match self {
+            Self::Delivered(delivered) => delivered.settle(index, outcome, abandoned),
+            Self::Joined(join) => join.record(outcome, abandoned),
+        }
+    }
+}
+
+// === impl Receipt ===
+
+impl Receipt {
+    /// A receipt of a best-effort copy: nobody waits for its outcome.
+    pub fn detached() -> Self {
+        Self {
+            header: None,
+            index: 0,
+            marks: SETTLED,
+        }
+    }
+
+    /// Settles the message.
+    pub fn settle(mut self, outcome: Outcome) {
+        self.settle_now(outcome);
+    }
+
+    /// Settles the message while it goes on; a later outcome changes nothing.
+    pub fn settle_now(&mut self, outcome: Outcome) {
+        self.finish(outcome, false);
+    }
+
+    fn finish(&mut self, outcome: Outcome, abandoned: bool) {
+        if self.is_settled() {
+            return;
+        }
+        self.marks |= SETTLED;
+        if let Some(header) = &self.header {
+            header.settle(self.index, outcome, abandoned);
+        }
+    }
+
+    /// Whether the outcome is known already.
+    pub fn is_settled(&self) -> bool {
+        self.marks & SETTLED != 0
+    }
+
+    /// Marks the message: the batch it gets into closes with it.
+    pub fn mark_flush(&mut self) {
+        self.marks |= FLUSH;
+    }
+
+    /// Whether the message closes the batch it gets into.
+    pub fn is_flush(&self) -> bool {
+        self.marks & FLUSH != 0
+    }
+
+    /// Splits the receipt: it settles when all parts have, with the worst of their outcomes.
+    pub fn split(self) -> Split {
+        Split::new(self)
+    }
+
+    /// Changes how the source settles the message.
+    ///
+    /// # Errors
+    /// Fails when the source does not know the option.
+    pub fn configure(&self, options: &SettleOptions) -> Result<(), UnsupportedOption> {
+        match self.header.as_deref() {
+            Some(Header::Delivered(Delivered {
+                port: Some((port, chunk)),
+                ..
+            })) => port.configure(*chunk, self.index, options),
+            Some(Header::Joined(join)) => join.with_parent(|parent| parent.configure(options)),
+            _ => Err(UnsupportedOption::any(options)),
+        }
+    }
+
+    /// Where the message came from.
+    pub fn origin(&self) -> Origin {
+        self.read(|delivered, index| delivered.origins.get(index as usize).cloned())
+            .unwrap_or_default()
+    }
+
+    /// The payload as it left its source, where the source keeps it.
+    pub fn original(&self) -> Option<Original> {
+        self.read(|delivered, index| delivered.originals.as_ref()?.get(index))
+    }
+
+    /// Whether anything is known of where the message came from.
+    pub fn has_origin(&self) -> bool {
+        self.read(|delivered, _| (!delivered.origins.is_empty()).then_some(()))
+            .is_some()
+    }
+
+    fn read<R>(&self, read: impl FnOnce(&Delivered, u32) -> Option<R>) -> Option<R> {
+        match self.header.as_deref()? {
+            Header::Delivered(delivered) => read(delivered, self.index),
+            Header::Joined(join) => join.with_parent(|parent| parent.read(read)),
+        }
+    }
+}
+
+impl Drop for Receipt {
+    fn drop(&mut self) {
+        self.finish(Outcome::retry(), true);
+    }
+}
+
+impl fmt::Debug for Receipt {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Receipt")
+            .field("index", &self.index)
+            .field("settled", &self.is_settled())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,74 @@
+//! The joined acknowledgement of a message that became several.
+
+use std::sync::{Arc, Mutex};
+
+use super::{Header, Receipt};
+use crate::{Outcome, Reason, ledger::lock};
+
+/// A receipt being split. Each part is settled by itself; the whole when all parts are.
+///
+/// The worst outcome of the parts decides: retry over reject over done over drop.
+/// Without any part the whole is dropped with the reason `empty`.
+#[derive(Debug)]
+pub struct Split(Arc<Header>);
+
+/// What the parts of a message share. Dropping the last part settles the whole.
+#[derive(Debug)]
+pub(super) struct Join(Mutex<Joint>);
+
+#[derive(Debug)]
+struct Joint {
+    whole: Receipt,
+    worst: Outcome,
+    abandoned: bool,
+}
+
+impl Split {
+    pub(super) fn new(whole: Receipt) -> Self {
+        let joint = Joint {
+            whole,
+            worst: Outcome::Drop(Reason::new("empty")),
+            abandoned: false,
+        };
+        Self(Arc::new(Header::Joined(Join(Mutex::new(joint)))))
+    }
+
+    /// A receipt for one more part.
+    pub fn part(&self) -> Receipt {
+        Receipt {
+            header: Some(self.0.clone()),
+            index: 0,
+            marks: 0,
+        }
+    }
+
+    /// Takes a part back that was not needed: it has no say in the outcome.
+    pub fn take_back(&self, mut part: Receipt) {
+        let own = part.header.as_ref().is_some_and(|h| Arc::ptr_eq(h, &self.0));
+        if own {
+            part.marks |= super::SETTLED;
+        }
+    }
+}
+
+impl Join {
+    pub(super) fn record(&self, outcome: Outcome, abandoned: bool) {
+        let mut joint = lock(&self.0);
+        let first_drop = matches!(&joint.worst, Outcome::Drop(r) if r.as_str() == "empty");
+        if first_drop || outcome.severity() > joint.worst.severity() {
+            joint.worst = outcome;
+        }
+        joint.abandoned |= abandoned;
+    }
+
+    pub(super) fn with_parent<R>(&self, read: impl FnOnce(&Receipt) -> R) -> R {
+        read(&lock(&self.0).whole)
+    }
+}
+
+impl Drop for Joint {
+    fn drop(&mut self) {
+        let worst = std::mem::replace(&mut self.worst, Outcome::Done);
+        self.whole.finish(worst, self.abandoned);
+    }
+}

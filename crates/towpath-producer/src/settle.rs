@@ -1,0 +1,138 @@
+//! Tells a source the outcomes of its messages, in runs, off the hot path.
+
+use std::{
+    fmt, panic::AssertUnwindSafe,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::time::sleep;
+use towpath_core::{
+    Acknowledger, BoxError, Event, EventKind, FailureContext, Lease, Outcome, Panicked,
+    SettleError, Settled, StageName,
+};
+
+use crate::table::TokenTable;
+
+/// The first pause after a settlement that failed; it doubles up to a second.
+const FIRST_BACKOFF: Duration = Duration::from_millis(10);
+const MAX_BACKOFF: Duration = Duration::from_secs(1);
+/// How often a settlement is tried before it counts as failed.
+const ATTEMPTS: u32 = 8;
+
+/// How a source took the outcomes, over a whole run.
+#[derive(Debug, Default)]
+pub struct SettleStats {
+    confirmed: AtomicU64,
+    sent: AtomicU64,
+    stale: AtomicU64,
+    failed: AtomicU64,
+}
+
+/// How a source took the outcomes, at one moment.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct SettleCounts {
+    /// Confirmed by the source.
+    pub confirmed: u64,
+    /// Sent to a source that does not confirm.
+    pub sent: u64,
+    /// Too late: the source had given the message to somebody else.
+    pub stale: u64,
+    /// Never told: the source could not be reached.
+    pub failed: u64,
+}
+
+impl SettleStats {
+    /// The counters now.
+    pub fn counts(&self) -> SettleCounts {
+        SettleCounts {
+            confirmed: self.confirmed.load(Relaxed),
+            sent: self.sent.load(Relaxed),
+            stale: self.stale.load(Relaxed),
+            failed: self.failed.load(Relaxed),
+        }
+    }
+
+    fn add(&self, settled: Settled) {
+        self.confirmed.fetch_add(settled.confirmed, Relaxed);
+        self.sent.fetch_add(settled.sent, Relaxed);
+        self.stale.fetch_add(settled.stale, Relaxed);
+    }
+}
+
+/// The task that tells one source.
+pub(crate) struct Teller<A: Acknowledger> {
+    pub(crate) stage: StageName,
+    pub(crate) acknowledger: Lease<A>,
+    pub(crate) table: Arc<TokenTable<A>>,
+    pub(crate) stats: Arc<SettleStats>,
+    pub(crate) context: FailureContext,
+}
+
+impl<A: Acknowledger> Teller<A> {
+    /// Runs until every message of the source has its outcome and the source knows it.
+    pub(crate) async fn run(mut self) {
+        let mut run = Vec::new();
+        while self.table.take(&mut run).await {
+            let count = run.len();
+            if let Err(failed) = self.tell(&mut run).await {
+                self.stats.failed.fetch_add(failed.count as u64, Relaxed);
+                self.report(&failed);
+                run.clear();
+            }
+            self.table.told(count);
+        }
+    }
+
+    async fn tell(&mut self, run: &mut Vec<(A::Token, Outcome)>) -> Result<(), SettleError> {
+        let mut backoff = FIRST_BACKOFF;
+        for attempt in 1.. {
+            match self.attempt(run).await {
+                Ok(()) => break,
+                Err(error) if attempt == ATTEMPTS => {
+                    return Err(SettleError::new(run.len(), error));
+                }
+                Err(_) => {
+                    sleep(backoff).await;
+                    backoff = (backoff * 2).min(MAX_BACKOFF);
+                }
+            }
+        }
+        Ok(())
+    }
+
+    async fn attempt(&mut self, run: &mut Vec<(A::Token, Outcome)>) -> Result<(), BoxError> {
+        let settling = AssertUnwindSafe(async { self.acknowledger.settle(run).await });
+        let settled = match settling.catch_unwind().await {
+            Ok(settled) => settled?,
+            Err(panic) => return Err(Panicked::from_payload(panic).into()),
+        };
+        self.stats.add(settled);
+        // What an acknowledger leaves behind without an error is as good as told.
+        run.clear();
+        Ok(())
+    }
+
+    fn report(&self, failed: &SettleError) {
+        let kind = EventKind::SettleFailed {
+            error: failed.source.to_string(),
+            count: failed.count,
+        };
+        let at = self.context.ledger.now();
+        let event = Event::new(at, self.stage.clone(), kind);
+        self.context.observer.event(&event);
+    }
+}
+
+impl<A: Acknowledger> fmt::Debug for Teller<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Teller")
+            .field("stage", &self.stage)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,383 @@
+//! A producer as a stage: asked only for what somebody can take.
+
+use std::{
+    collections::VecDeque, fmt, future::poll_fn, num::NonZeroUsize, panic::AssertUnwindSafe,
+    sync::Arc, time::Duration,
+};
+
+use futures_util::FutureExt as _;
+use tokio::time::sleep;
+use towpath_core::{
+    BoxError, Delivered, Event, EventKind, FailureContext, Intake, Lease, Message, Originals,
+    Outlet, Panicked, Permanent, Producer, Received, Redelivery, SettlePort, Settlement, Shelf,
+    StageInfo, StageName, StageStats, Token, Work, find, port,
+};
+
+use crate::{
+    gate::GateView,
+    settle::{SettleStats, Teller},
+    table::TokenTable,
+};
+
+/// The first pause after a source that failed; it doubles up to ten seconds.
+const FIRST_BACKOFF: Duration = Duration::from_millis(50);
+const MAX_BACKOFF: Duration = Duration::from_secs(10);
+/// How many messages of one source may be unsettled or untold, unless said otherwise.
+const MAX_OUTSTANDING: usize = 65_536;
+
+type Keep<P> = fn(&[P]) -> Box<dyn Originals>;
+
+/// A producer with its name.
+///
+/// ```
+/// use towpath_producer::Source;
+///
+/// let numbers = Source::iter("numbers", 0..10).keep_original();
+/// # let _ = numbers;
+/// ```
+pub struct Source<P: Producer> {
+    name: StageName,
+    producer: Shelf<P>,
+    keep: Option<Keep<P::Payload>>,
+    max_outstanding: usize,
+    redelivery: Redelivery,
+    settlement: Settlement,
+}
+
+/// What a source needs of its pipeline.
+#[derive(Clone)]
+pub struct SourceContext {
+    /// Name, accounts and observer.
+    pub failures: FailureContext,
+    /// Whether to ask for more.
+    pub gate: GateView,
+    /// The most messages in flight over the whole pipeline.
+    pub budget: u64,
+    /// What the source counts.
+    pub stats: Arc<StageStats>,
+    /// How the source took its outcomes.
+    pub settled: Arc<SettleStats>,
+    /// Whether originals are kept, which only a dead-letter route needs.
+    pub keeps_originals: bool,
+    /// Told when the source can never go on.
+    pub failed: Arc<dyn Fn(StageName, BoxError) + Send + Sync>,
+}
+
+/// The tasks of a source: one receives, one tells the outcomes.
+pub struct SourceWorks {
+    /// Makes the receiving task, again after a restart.
+    pub receive: Box<dyn Fn() -> Work + Send + Sync>,
+    /// Makes the telling task, where the source wants to know.
+    pub tell: Option<Box<dyn Fn() -> Work + Send + Sync>>,
+    /// Says that nothing more is received, when the receiving task was ended from outside.
+    pub close: Box<dyn Fn() + Send + Sync>,
+}
+
+impl<P: Producer> Source<P> {
+    /// Names a producer.
+    pub fn new(name: impl Into<StageName>, producer: P) -> Self {
+        Self {
+            name: name.into(),
+            redelivery: producer.redelivery(),
+            settlement: producer.settlement(),
+            producer: Shelf::new(producer),
+            keep: None,
+            max_outstanding: MAX_OUTSTANDING,
+        }
+    }
+
+    /// Keeps each payload as it left the source, for its dead letter.
+    ///
+    /// Costs a clone per message, and only where the pipeline has a dead-letter route.
+    #[must_use]
+    pub fn keep_original(mut self) -> Self
+    where
+        P::Payload: Clone + serde::Serialize + Sync,
+    {
+        self.keep = Some(|payloads| Box::new(payloads.to_vec()));
+        self
+    }
+
+    /// Lets at most `messages` be unsettled, or settled and not yet told to the source.
+    #[must_use]
+    pub fn max_outstanding(mut self, messages: NonZeroUsize) -> Self {
+        self.max_outstanding = messages.get();
+        self
+    }
+
+    /// Name and shape, for the topology.
+    pub fn info(&self) -> StageInfo {
+        StageInfo::new(self.name.clone(), "source")
+    }
+
+    /// Whether what is given back comes again.
+    pub fn redelivery(&self) -> Redelivery {
+        self.redelivery
+    }
+
+    /// Whether messages are settled one by one or up to a position.
+    pub fn settlement(&self) -> Settlement {
+        self.settlement
+    }
+
+    /// Gets the producer ready and makes its tasks; `outlet` makes an outlet for each start.
+    ///
+    /// # Errors
+    /// Fails when a local resource of the producer is missing.
+    pub async fn start(
+        self,
+        context: SourceContext,
+        outlet: towpath_core::Ends<dyn Outlet<Message<P::Payload>>>,
+    ) -> Result<SourceWorks, BoxError> {
+        let table = TokenTable::<P::Acknowledger>::new();
+        let acknowledger = match self.producer.take() {
+            Some(mut producer) => {
+                producer.open().await?;
+                producer.acknowledger()
+            }
+            None => None,
+        };
+        let told = acknowledger.is_some();
+        let tell = acknowledger.map(|acknowledger| {
+            self.teller(Shelf::new(acknowledger), table.clone(), context.clone())
+        });
+        let close = Box::new({
+            let table = table.clone();
+            move || table.close()
+        });
+        let receive = Box::new(move || {
+            let Some(producer) = self.producer.take() else {
+                return Box::pin(async {}) as Work;
+            };
+            let receiving = Receiving {
+                name: self.name.clone(),
+                producer,
+                keep: self.keep.filter(|_| context.keeps_originals),
+                max_outstanding: self.max_outstanding,
+                table: told.then(|| table.clone()),
+                context: context.clone(),
+                outlet: outlet(),
+                intake: Intake::new(),
+                ready: VecDeque::new(),
+            };
+            Box::pin(receiving.run()) as Work
+        });
+        Ok(SourceWorks {
+            receive,
+            tell,
+            close,
+        })
+    }
+
+    fn teller(
+        &self,
+        acknowledger: Shelf<P::Acknowledger>,
+        table: Arc<TokenTable<P::Acknowledger>>,
+        context: SourceContext,
+    ) -> Box<dyn Fn() -> Work + Send + Sync> {
+        let stage = self.name.clone();
+        Box::new(move || {
+            let Some(acknowledger) = acknowledger.take() else {
+                return Box::pin(async {});
+            };
+            let teller = Teller {
+                stage: stage.clone(),
+                acknowledger,
+                table: table.clone(),
+                stats: context.settled.clone(),
+                context: context.failures.clone(),
+            };
+            Box::pin(teller.run())
+        })
+    }
+}
+
+/// The receiving task of a source.
+struct Receiving<P: Producer> {
+    name: StageName,
+    producer: Lease<P>,
+    keep: Option<Keep<P::Payload>>,
+    max_outstanding: usize,
+    table: Option<Arc<TokenTable<P::Acknowledger>>>,
+    context: SourceContext,
+    outlet: Box<dyn Outlet<Message<P::Payload>>>,
+    intake: Intake<P::Payload, Token<P>>,
+    ready: VecDeque<Message<P::Payload>>,
+}
+
+/// How one call of the producer ended.
+enum Turn {
+    Received(Received),
+    Closed,
+    Failed(BoxError),
+}
+
+impl<P: Producer> Receiving<P> {
+    async fn run(mut self) {
+        let mut backoff = FIRST_BACKOFF;
+        while let Some(room) = self.wait_for_demand().await {
+            match self.turn(room).await {
+                Turn::Received(received) => {
+                    backoff = FIRST_BACKOFF;
+                    self.emit().await;
+                    if received == Received::End {
+                        break;
+                    }
+                }
+                Turn::Closed => self.emit().await,
+                Turn::Failed(error) => {
+                    self.emit().await;
+                    if find::<Permanent>(&*error).is_some() {
+                        (self.context.failed)(self.name.clone(), error);
+                        break;
+                    }
+                    self.back_off(&error, backoff).await;
+                    backoff = (backoff * 2).min(MAX_BACKOFF);
+                }
+            }
+        }
+        self.drain().await;
+    }
+
+    /// Waits until somebody can take more; `None` when the pipeline stops.
+    async fn wait_for_demand(&mut self) -> Option<usize> {
+        loop {
+            if !self.context.gate.open().await {
+                return None;
+            }
+            let limit = self.context.budget.saturating_sub(1);
+            let (outlet, table, ledger) = (&mut self.outlet, &self.table, &self.context.failures.ledger);
+            let demand = async {
+                poll_fn(|cx| ledger.poll_at_most(limit, cx)).await;
+                if let Some(table) = table {
+                    table.room(self.max_outstanding).await;
+                }
+                poll_fn(|cx| outlet.poll_room(cx)).await
+            };
+            tokio::select! {
+                biased;
+                () = self.context.gate.closed() => {}
+                room = demand => return (room > 0).then_some(room),
+            }
+        }
+    }
+
+    async fn turn(&mut self, room: usize) -> Turn {
+        let left = self.context.budget - self.context.failures.ledger.in_flight().min(self.context.budget - 1);
+        let demand = room.min(usize::try_from(left).unwrap_or(usize::MAX));
+        self.intake.ask(demand);
+        let receiving = AssertUnwindSafe(self.producer.receive(&mut self.intake));
+        tokio::select! {
+            biased;
+            () = self.context.gate.closed() => Turn::Closed,
+            received = receiving.catch_unwind() => match received {
+                Ok(Ok(received)) => Turn::Received(received),
+                Ok(Err(error)) => Turn::Failed(error),
+                Err(panic) => Turn::Failed(Panicked::from_payload(panic).into()),
+            },
+        }
+    }
+
+    /// Sends what was received, as messages with receipts.
+    async fn emit(&mut self) {
+        while !self.intake.is_empty() || !self.ready.is_empty() {
+            let room = poll_fn(|cx| self.outlet.poll_room(cx)).await;
+            if self.ready.is_empty() {
+                self.receipt(room.max(1));
+            }
+            if room == 0 {
+                self.ready.clear();
+            }
+            self.outlet.accept(&mut self.ready);
+            self.outlet.flush();
+        }
+        tokio::task::coop::consume_budget().await;
+    }
+
+    /// Makes messages of up to `count` of what was received.
+    fn receipt(&mut self, count: usize) {
+        let count = count.min(self.intake.len());
+        let originals = self.keep.map(|keep| keep(&self.intake.payloads()[..count]));
+        let (payloads, tokens, origins) = self.intake.take(count);
+        let mut delivered = Delivered::new(self.context.failures.ledger.clone())
+            .with_origins(origins)
+            .with_originals(originals);
+        if let Some(table) = &self.table {
+            let chunk = table.keep(tokens);
+            let port: Arc<dyn SettlePort> = table.clone();
+            delivered = delivered.settled_by(port, chunk);
+        } else {
+            drop(tokens);
+        }
+        let receipts = delivered.into_receipts(u32::try_from(count).unwrap_or(u32::MAX));
+        let messages = payloads.zip(receipts).map(|(p, r)| Message::new(p, r));
+        self.ready.extend(messages);
+        self.context.stats.add_sent(count);
+    }
+
+    async fn back_off(&mut self, error: &BoxError, backoff: Duration) {
+        let failures = &self.context.failures;
+        let kind = EventKind::SourceFailed {
+            error: error.to_string(),
+            retry_in: backoff,
+        };
+        failures
+            .observer
+            .event(&Event::new(failures.ledger.now(), self.name.clone(), kind));
+        tokio::select! {
+            () = self.context.gate.stopping() => {}
+            () = sleep(backoff) => {}
+        }
+    }
+
+    /// Sends what the producer still wants to go through, and closes the books.
+    async fn drain(&mut self) {
+        self.intake.ask(usize::MAX);
+        let draining = AssertUnwindSafe(self.producer.drain(&mut self.intake)).catch_unwind();
+        let error = match draining.await {
+            Ok(Ok(())) => None,
+            Ok(Err(error)) => Some(error),
+            Err(panic) => Some(Panicked::from_payload(panic).into()),
+        };
+        if let Some(error) = error {
+            self.back_off(&error, Duration::ZERO).await;
+        }
+        self.emit().await;
+        port::drained(&mut *self.outlet).await;
+        if let Some(table) = &self.table {
+            table.close();
+        }
+    }
+}
+
+impl<P: Producer> Drop for Receiving<P> {
+    /// However the task ended: what was received and not sent goes back to the source.
+    fn drop(&mut self) {
+        let left = self.intake.len();
+        if left > 0 {
+            self.receipt(left);
+        }
+    }
+}
+
+impl<P: Producer> fmt::Debug for Source<P> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Source")
+            .field("name", &self.name)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SourceContext {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceContext")
+            .field("failures", &self.failures)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SourceWorks {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SourceWorks").finish_non_exhaustive()
+    }
+}

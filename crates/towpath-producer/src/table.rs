@@ -1,0 +1,187 @@
+//! The tokens of what a source has in flight, and the outcomes on their way to it.
+
+use std::{
+    fmt,
+    future::poll_fn,
+    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    task::Poll,
+};
+
+use atomic_waker::AtomicWaker;
+use towpath_core::{Acknowledger, Outcome, SettleOptions, SettlePort, UnsupportedOption};
+
+/// Keeps the token of each message in flight until its outcome is known.
+///
+/// Never blocks: outcomes are noted under a short lock and told by a task of their own.
+pub(crate) struct TokenTable<A: Acknowledger> {
+    state: Mutex<State<A::Token>>,
+    /// Wakes the task that tells the source.
+    teller: AtomicWaker,
+    /// Wakes the source when it waits for the table to shrink.
+    source: AtomicWaker,
+}
+
+struct State<K> {
+    chunks: Vec<Chunk<K>>,
+    free: Vec<u32>,
+    settled: Vec<(K, Outcome)>,
+    /// Messages without an outcome.
+    unsettled: usize,
+    /// Outcomes that the source does not know yet.
+    untold: usize,
+    closed: bool,
+}
+
+struct Chunk<K> {
+    tokens: Vec<Option<K>>,
+    left: usize,
+}
+
+impl<A: Acknowledger> TokenTable<A> {
+    pub(crate) fn new() -> Arc<Self> {
+        Arc::new(Self {
+            state: Mutex::new(State {
+                chunks: Vec::new(),
+                free: Vec::new(),
+                settled: Vec::new(),
+                unsettled: 0,
+                untold: 0,
+                closed: false,
+            }),
+            teller: AtomicWaker::new(),
+            source: AtomicWaker::new(),
+        })
+    }
+
+    /// Keeps the tokens of one chunk; tells by which number it goes.
+    pub(crate) fn keep(&self, tokens: impl Iterator<Item = A::Token>) -> u32 {
+        let mut state = self.lock();
+        let number = state.free_chunk();
+        let chunk = &mut state.chunks[number as usize];
+        chunk.tokens.extend(tokens.map(Some));
+        chunk.left = chunk.tokens.len();
+        let kept = chunk.left;
+        state.unsettled += kept;
+        number
+    }
+
+    /// Waits until fewer than `ceiling` messages are unsettled or untold.
+    pub(crate) async fn room(&self, ceiling: usize) {
+        poll_fn(|cx| {
+            self.source.register(cx.waker());
+            let state = self.lock();
+            if state.unsettled + state.untold < ceiling || state.closed {
+                Poll::Ready(())
+            } else {
+                Poll::Pending
+            }
+        })
+        .await;
+    }
+
+    /// The source hands out nothing more.
+    pub(crate) fn close(&self) {
+        self.lock().closed = true;
+        self.teller.wake();
+    }
+
+    /// Waits for outcomes and takes them all; `false` when there will be no more.
+    pub(crate) async fn take(&self, run: &mut Vec<(A::Token, Outcome)>) -> bool {
+        poll_fn(|cx| {
+            self.teller.register(cx.waker());
+            let mut state = self.lock();
+            if !state.settled.is_empty() {
+                run.append(&mut state.settled);
+                return Poll::Ready(true);
+            }
+            if state.closed && state.unsettled == 0 {
+                return Poll::Ready(false);
+            }
+            Poll::Pending
+        })
+        .await
+    }
+
+    /// The source knows `count` more outcomes, or never will.
+    pub(crate) fn told(&self, count: usize) {
+        self.lock().untold -= count;
+        self.source.wake();
+    }
+
+    fn lock(&self) -> MutexGuard<'_, State<A::Token>> {
+        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+    }
+}
+
+impl<A: Acknowledger> SettlePort for TokenTable<A> {
+    fn settle(&self, chunk: u32, index: u32, outcome: Outcome) {
+        self.lock().settle(chunk, index, outcome);
+        self.teller.wake();
+    }
+
+    fn settle_done(&self, chunk: u32, indices: &[u32]) {
+        let mut state = self.lock();
+        for index in indices {
+            state.settle(chunk, *index, Outcome::Done);
+        }
+        drop(state);
+        self.teller.wake();
+    }
+
+    fn configure(
+        &self,
+        chunk: u32,
+        index: u32,
+        options: &SettleOptions,
+    ) -> Result<(), UnsupportedOption> {
+        match self.lock().token(chunk, index) {
+            Some(token) => A::configure(token, options),
+            None => Ok(()),
+        }
+    }
+}
+
+impl<K> State<K> {
+    fn free_chunk(&mut self) -> u32 {
+        if let Some(number) = self.free.pop() {
+            return number;
+        }
+        self.chunks.push(Chunk {
+            tokens: Vec::new(),
+            left: 0,
+        });
+        u32::try_from(self.chunks.len() - 1).unwrap_or(u32::MAX)
+    }
+
+    fn token(&mut self, chunk: u32, index: u32) -> Option<&mut K> {
+        let chunk = self.chunks.get_mut(chunk as usize)?;
+        chunk.tokens.get_mut(index as usize)?.as_mut()
+    }
+
+    fn settle(&mut self, number: u32, index: u32, outcome: Outcome) {
+        let Some(chunk) = self.chunks.get_mut(number as usize) else {
+            return;
+        };
+        let token = chunk.tokens.get_mut(index as usize).and_then(Option::take);
+        if let Some(token) = token {
+            chunk.left -= 1;
+            if chunk.left == 0 {
+                chunk.tokens.clear();
+                self.free.push(number);
+            }
+            self.unsettled -= 1;
+            self.untold += 1;
+            self.settled.push((token, outcome));
+        }
+    }
+}
+
+impl<A: Acknowledger> fmt::Debug for TokenTable<A> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let state = self.lock();
+        f.debug_struct("TokenTable")
+            .field("unsettled", &state.unsettled)
+            .field("untold", &state.untold)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,119 @@
+//! A flow whose messages are collected into batches: a sink must follow.
+
+use std::{fmt, sync::Arc};
+
+use towpath_batcher::SinkStage;
+use towpath_core::{Bundle, Bundler, Ends, Inlet, Sink, StageControl, StageInfo, StageStats};
+
+use super::Cut;
+use crate::{
+    Pipeline,
+    assembly::Assembly,
+    plan::{Edge, Node, Plan},
+};
+
+/// A flow whose messages are collected into batches.
+#[must_use = "a flow does nothing until it ends in a sink and runs"]
+pub struct Batched<T, B> {
+    pub(crate) cut: Cut<T>,
+    pub(crate) bundler: B,
+}
+
+impl<T, B> Batched<T, B>
+where
+    T: Send + 'static,
+    B: Bundler<T>,
+{
+    /// Ends the flow: batches go to the workers of `sink`.
+    pub fn sink<S: Sink<T>>(self, sink: SinkStage<S>) -> Pipeline {
+        let Self { cut, bundler } = self;
+        let (mut plan, mut promises) = (cut.plan.clone(), cut.promises.clone());
+        let batcher = plan.add(bundler.info());
+        plan.edges.extend(cut.edges_to(batcher, 1));
+        let node = plan.add(sink.info());
+        let workers = sink.info().workers;
+        plan.edges.push(batch_edge(batcher, node, workers, bundler.bundle_size()));
+        promises.sink(sink.info().name, sink.promise());
+        Pipeline::ending(plan, promises, move |assembly| {
+            let (outlet, inlet) = assembly.bundle_link::<Bundle<T>>(workers);
+            add_sink(assembly, sink, inlet);
+            add_bundler(assembly, cut, bundler, outlet);
+        })
+    }
+}
+
+fn batch_edge(from: Node, to: Node, workers: usize, weight: usize) -> Edge {
+    Edge {
+        from,
+        to,
+        buffers: workers,
+        weight,
+        fused: Vec::new(),
+        runs_in: from,
+        label: None,
+    }
+}
+
+fn add_bundler<T: Send + 'static, B: Bundler<T>>(
+    assembly: &mut Assembly,
+    cut: Cut<T>,
+    bundler: B,
+    outlet: Ends<dyn towpath_core::Outlet<Bundle<T>>>,
+) {
+    let info = bundler.info();
+    let stats = Arc::<StageStats>::default();
+    let failures = assembly.failures(&info.name, &stats, None);
+    let inlet = cut.wire(assembly, 1);
+    let counters = stats.clone();
+    let factory =
+        Box::new(move |_| bundler.work(inlet(), outlet(), failures(), counters.clone()));
+    assembly.stage(info, stats, fixed(1), factory);
+}
+
+/// Adds a sink that takes bundles.
+pub(crate) fn add_sink<T: Send + 'static, S: Sink<T>>(
+    assembly: &mut Assembly,
+    sink: SinkStage<S>,
+    inlet: Ends<dyn Inlet<Bundle<T>>>,
+) {
+    let info: StageInfo = sink.info();
+    let stats = Arc::<StageStats>::default();
+    let failures = assembly.failures(&info.name, &stats, sink.hook());
+    let sink = Arc::new(sink);
+    let opening = sink.clone();
+    assembly.opener(info.name.clone(), async move { opening.open::<T>().await });
+    let (counters, workers) = (stats.clone(), info.workers);
+    let factory =
+        Box::new(move |worker| sink.work(worker, inlet(), failures(), counters.clone()));
+    assembly.stage(info, stats, fixed(workers), factory);
+}
+
+fn fixed(workers: usize) -> Arc<StageControl> {
+    Arc::new(StageControl::new(workers, workers))
+}
+
+impl<T, B> fmt::Debug for Batched<T, B> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Batched").finish_non_exhaustive()
+    }
+}
+
+/// The plan of a flow that ends without a sink.
+pub(crate) fn dead_end(
+    mut plan: Plan,
+    last: &[Node],
+    label: Option<&String>,
+    end: StageInfo,
+) -> Plan {
+    let node = plan.add(end);
+    plan.edges.extend(last.iter().map(|&from| Edge {
+        from,
+        to: node,
+        buffers: 0,
+        weight: 1,
+        fused: Vec::new(),
+        runs_in: from,
+        label: label.cloned(),
+    }));
+    plan
+}

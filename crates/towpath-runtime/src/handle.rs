@@ -1,0 +1,255 @@
+//! The handle of a running pipeline: look at it, change it, stop it.
+
+use std::{fmt, sync::Arc, time::Duration};
+
+use tokio::sync::{mpsc, watch};
+use towpath_core::{
+    Event, EventKind, FailureContext, StageControl, StageInfo, StageName, StageStats,
+};
+use towpath_producer::{Flow as SourceFlow, Gate, SettleStats};
+
+use crate::{
+    Explanation, Phase, Status, Topology,
+    report::{SourceReport, StageReport},
+};
+
+/// The handle of a pipeline. Clones are cheap and outlive the pipeline.
+#[derive(Clone)]
+pub struct PipelineHandle(pub(crate) Arc<Shared>);
+
+/// What the handle, the supervisor and the report look at.
+pub(crate) struct Shared {
+    pub(crate) explanation: Explanation,
+    pub(crate) context: FailureContext,
+    pub(crate) gate: Gate,
+    pub(crate) stages: Vec<Watched>,
+    pub(crate) sources: Vec<WatchedSource>,
+    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) stopped: watch::Sender<bool>,
+    pub(crate) drain_deadline: Duration,
+    pub(crate) forgets: bool,
+}
+
+/// A stage as the handle sees it.
+pub(crate) struct Watched {
+    pub(crate) info: StageInfo,
+    pub(crate) stats: Arc<StageStats>,
+    pub(crate) control: Arc<StageControl>,
+}
+
+/// A source as the handle sees it.
+pub(crate) struct WatchedSource {
+    pub(crate) info: StageInfo,
+    pub(crate) stats: Arc<StageStats>,
+    pub(crate) settled: Arc<SettleStats>,
+}
+
+/// What the supervisor is asked to do.
+#[derive(Debug)]
+pub(crate) enum Command {
+    /// Finish what was taken, at most for so long.
+    Drain(Duration),
+    /// End a worker as if it had died.
+    Kill { stage: StageName, worker: usize },
+}
+
+/// A change that cannot be made.
+#[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
+#[non_exhaustive]
+pub enum ControlError {
+    /// There is no such stage.
+    #[error("the pipeline {pipeline} has no stage {stage}")]
+    UnknownStage {
+        /// The pipeline.
+        pipeline: StageName,
+        /// The stage.
+        stage: StageName,
+    },
+    /// The stage cannot be changed so.
+    #[error("the concurrency of stage {stage} cannot be {concurrency}: {why}")]
+    Concurrency {
+        /// The stage.
+        stage: StageName,
+        /// What was asked for.
+        concurrency: usize,
+        /// Why it cannot be.
+        why: &'static str,
+    },
+}
+
+impl PipelineHandle {
+    /// The name of the pipeline.
+    pub fn name(&self) -> &StageName {
+        &self.0.context.pipeline
+    }
+
+    /// How the pipeline is doing.
+    pub fn status(&self) -> Status {
+        Status {
+            name: self.name().clone(),
+            phase: self.phase(),
+            counts: self.0.context.ledger.counts(),
+            bound: self.0.explanation.bound(),
+            stages: self.0.stage_reports(),
+        }
+    }
+
+    /// Where the pipeline is in its life.
+    pub fn phase(&self) -> Phase {
+        if *self.0.stopped.borrow() {
+            return Phase::Stopped;
+        }
+        match self.0.gate.get() {
+            SourceFlow::Running => Phase::Running,
+            SourceFlow::Paused => Phase::Paused,
+            SourceFlow::Stopping => Phase::Draining,
+        }
+    }
+
+    /// The stages and their connections.
+    pub fn topology(&self) -> &Topology {
+        &self.0.explanation.topology
+    }
+
+    /// What is fused, where a hop is paid, and the bound of what is in flight.
+    pub fn explain(&self) -> &Explanation {
+        &self.0.explanation
+    }
+
+    /// Stops asking the sources; what was taken goes on.
+    pub fn pause(&self) {
+        if self.0.gate.set(SourceFlow::Paused) {
+            self.0.event(EventKind::Paused);
+        }
+    }
+
+    /// Asks the sources again.
+    pub fn resume(&self) {
+        if self.0.gate.set(SourceFlow::Running) {
+            self.0.event(EventKind::Resumed);
+        }
+    }
+
+    /// Takes no more and finishes what was taken, within the drain deadline of the pipeline.
+    /// Returns at once; [`stopped`](Self::stopped) waits.
+    pub fn drain(&self) {
+        self.drain_within(self.0.drain_deadline);
+    }
+
+    /// As [`drain`](Self::drain), with a deadline of its own; what is left then is given
+    /// back to the sources. A later call can only shorten the time that is left.
+    pub fn drain_within(&self, deadline: Duration) {
+        if self.0.gate.set(SourceFlow::Stopping) {
+            self.0.event(EventKind::Draining);
+        }
+        // Full or gone: the supervisor is stopping already.
+        drop(self.0.commands.try_send(Command::Drain(deadline)));
+    }
+
+    /// Drains within `deadline` and waits for the end.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops waiting; the drain goes on.
+    pub async fn stop(&self, deadline: Duration) {
+        self.drain_within(deadline);
+        self.stopped().await;
+    }
+
+    /// Waits until the pipeline has ended.
+    ///
+    /// # Cancel safety
+    /// Cancel safe.
+    pub async fn stopped(&self) {
+        let mut stopped = self.0.stopped.subscribe();
+        // An error means that the pipeline is gone, and so has ended.
+        drop(stopped.wait_for(|stopped| *stopped).await);
+    }
+
+    /// Changes how many messages a processor works on at once.
+    ///
+    /// Calls that run are finished; a lower limit holds as they end.
+    ///
+    /// # Errors
+    /// Fails for an unknown stage, one that is no processor, and for zero.
+    pub fn set_concurrency(&self, stage: &str, concurrency: usize) -> Result<(), ControlError> {
+        let watched = self.watched(stage)?;
+        let why = match (watched.info.kind, concurrency) {
+            (_, 0) => "it must be at least 1",
+            ("processor", _) => "",
+            _ => "the stage is no processor",
+        };
+        if !why.is_empty() {
+            return Err(ControlError::Concurrency {
+                stage: stage.into(),
+                concurrency,
+                why,
+            });
+        }
+        watched.control.set_concurrency(concurrency);
+        let kind = EventKind::ConcurrencyChanged { concurrency };
+        self.0.event_at(stage.into(), kind);
+        Ok(())
+    }
+
+    /// Ends a worker as if it had died: what it held is given back, and it is started
+    /// again. For tests of what survives.
+    ///
+    /// # Errors
+    /// Fails for an unknown stage.
+    pub fn kill_worker(&self, stage: &str, worker: usize) -> Result<(), ControlError> {
+        if self.0.sources.iter().all(|s| s.info.name.as_str() != stage) {
+            self.watched(stage)?;
+        }
+        let stage = stage.into();
+        // Full or gone: the supervisor is stopping already.
+        drop(self.0.commands.try_send(Command::Kill { stage, worker }));
+        Ok(())
+    }
+
+    fn watched(&self, stage: &str) -> Result<&Watched, ControlError> {
+        let found = self.0.stages.iter().find(|s| s.info.name.as_str() == stage);
+        found.ok_or_else(|| ControlError::UnknownStage {
+            pipeline: self.name().clone(),
+            stage: stage.into(),
+        })
+    }
+}
+
+impl Shared {
+    pub(crate) fn event(&self, kind: EventKind) {
+        self.event_at(self.context.pipeline.clone(), kind);
+    }
+
+    pub(crate) fn event_at(&self, stage: StageName, kind: EventKind) {
+        let event = Event::new(self.context.ledger.now(), stage, kind);
+        self.context.observer.event(&event);
+    }
+
+    pub(crate) fn stage_reports(&self) -> Vec<StageReport> {
+        let report = |stage: &Watched| StageReport {
+            name: stage.info.name.clone(),
+            kind: stage.info.kind,
+            concurrency: stage.control.concurrency(),
+            counts: stage.stats.counts(),
+        };
+        self.stages.iter().map(report).collect()
+    }
+
+    pub(crate) fn source_reports(&self) -> Vec<SourceReport> {
+        let report = |source: &WatchedSource| SourceReport {
+            name: source.info.name.clone(),
+            received: source.stats.counts().sent,
+            settled: source.settled.counts(),
+        };
+        self.sources.iter().map(report).collect()
+    }
+}
+
+impl fmt::Debug for PipelineHandle {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("PipelineHandle")
+            .field("name", self.name())
+            .field("phase", &self.phase())
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,274 @@
+//! A pipeline from end to end: plain data until it is run.
+
+use std::{
+    fmt,
+    num::NonZeroUsize,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use tokio::task::JoinSet;
+use towpath_batcher::SinkStage;
+use towpath_core::{DeadLetter, Guarantee, Observer, Sink, StageName};
+
+use crate::{
+    BuildError, Explanation, PipelineHandle, Report, Restarts, RunError, Topology,
+    assembly::Assembly, dead_letters::add_letters, plan::Plan, promise::Promises, start::start,
+};
+
+/// Messages per chunk, unless said otherwise.
+const MAX_DEMAND: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
+/// How long a drain may take, unless said otherwise.
+const DRAIN: Duration = Duration::from_secs(30);
+
+type Connect = Box<dyn FnOnce(&mut Assembly) + Send>;
+
+/// A pipeline from its sources to its sinks.
+///
+/// Building one has no side effects: nothing is opened and nothing runs before
+/// [`run`](Self::run) or [`start`](Self::start).
+#[must_use = "a pipeline does nothing until it runs"]
+pub struct Pipeline {
+    pub(crate) plan: Plan,
+    pub(crate) promises: Promises,
+    pub(crate) connect: Connect,
+    pub(crate) letters: Option<Connect>,
+    pub(crate) settings: Settings,
+}
+
+/// What holds for a pipeline as a whole.
+#[derive(Clone)]
+#[non_exhaustive]
+pub struct Settings {
+    /// Its name; unique among those that run.
+    pub name: StageName,
+    /// Messages per chunk: the most that is asked for at once.
+    pub max_demand: NonZeroUsize,
+    /// The most messages in flight, where that is less than the topology allows.
+    pub budget: Option<u64>,
+    /// How long a drain may take before what is left is given back.
+    pub drain_deadline: Duration,
+    /// How often workers may die.
+    pub restarts: Restarts,
+    /// What it must promise to be built.
+    pub require: Option<Guarantee>,
+    /// Who is told what happens.
+    pub observer: Option<Arc<dyn Observer>>,
+}
+
+impl Default for Settings {
+    fn default() -> Self {
+        static NUMBER: AtomicU64 = AtomicU64::new(1);
+        let number = NUMBER.fetch_add(1, Relaxed);
+        Self {
+            name: format!("pipeline-{number}").into(),
+            max_demand: MAX_DEMAND,
+            budget: None,
+            drain_deadline: DRAIN,
+            restarts: Restarts::default(),
+            require: None,
+            observer: None,
+        }
+    }
+}
+
+impl Pipeline {
+    pub(crate) fn ending(
+        plan: Plan,
+        promises: Promises,
+        connect: impl FnOnce(&mut Assembly) + Send + 'static,
+    ) -> Self {
+        Self {
+            plan,
+            promises,
+            connect: Box::new(connect),
+            letters: None,
+            settings: Settings::default(),
+        }
+    }
+
+    /// Names the pipeline. No two of the same name can run.
+    pub fn named(mut self, name: impl Into<StageName>) -> Self {
+        self.settings.name = name.into();
+        self
+    }
+
+    /// Writes what is rejected to a sink; a message is settled once its letter is written.
+    ///
+    /// While the sink fails, it is tried again with backoff, and the pipeline waits.
+    pub fn dead_letter<S: Sink<DeadLetter>>(mut self, sink: SinkStage<S>) -> Self {
+        let info = sink.info().of_kind("dead letters");
+        self.plan.add(info);
+        self.letters = Some(Box::new(move |assembly| add_letters(assembly, sink)));
+        self
+    }
+
+    /// Asks for at most `messages` at once: the capacity of a chunk (64).
+    pub fn max_demand(mut self, messages: usize) -> Self {
+        self.settings.max_demand = NonZeroUsize::new(messages).unwrap_or(NonZeroUsize::MIN);
+        self
+    }
+
+    /// Lets at most `messages` be in flight over the whole pipeline, where that is less
+    /// than the topology allows.
+    pub fn budget(mut self, messages: u64) -> Self {
+        self.settings.budget = Some(messages.max(1));
+        self
+    }
+
+    /// How long a drain may take before what is left is given back (30 s).
+    pub fn drain_deadline(mut self, deadline: Duration) -> Self {
+        self.settings.drain_deadline = deadline;
+        self
+    }
+
+    /// How often workers may die before the pipeline gives up.
+    pub fn restarts(mut self, restarts: Restarts) -> Self {
+        self.settings.restarts = restarts;
+        self
+    }
+
+    /// Refuses to start unless source, stages and sinks together promise at least this.
+    pub fn require(mut self, guarantee: Guarantee) -> Self {
+        self.settings.require = Some(guarantee);
+        self
+    }
+
+    /// Tells `observer` what happens. It must not block.
+    pub fn observer(mut self, observer: impl Observer) -> Self {
+        self.settings.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// What source, stages and sinks together promise for each message, and why no more.
+    pub fn delivery_guarantee(&self) -> (Guarantee, Vec<String>) {
+        self.promises.guarantee()
+    }
+
+    /// The stages and their connections.
+    pub fn topology(&self) -> Topology {
+        Topology {
+            name: self.settings.name.clone(),
+            plan: self.plan.clone(),
+        }
+    }
+
+    /// What is fused, where a hop is paid, and the bound of what is in flight.
+    pub fn explain(&self) -> Explanation {
+        let (promised, reasons) = self.promises.guarantee();
+        let why = match reasons.is_empty() {
+            true => String::new(),
+            false => format!(" ({})", reasons.join("; ")),
+        };
+        Explanation {
+            topology: self.topology(),
+            max_demand: self.settings.max_demand.get(),
+            budget: self.settings.budget,
+            promise: format!("{promised}{why}"),
+        }
+    }
+
+    /// Checks the pipeline without starting it.
+    ///
+    /// # Errors
+    /// Reports every problem with its stage and option.
+    pub fn check(&self) -> Result<(), BuildError> {
+        crate::start::check(self)
+    }
+
+    /// Starts the pipeline on the current tokio runtime.
+    ///
+    /// # Errors
+    /// Fails when the pipeline is not valid, its name is taken, or a local resource of a
+    /// source or sink is missing. Nothing runs then.
+    ///
+    /// # Cancel safety
+    /// Cancel safe: nothing runs until it returns.
+    pub async fn start(self) -> Result<Running, BuildError> {
+        start(self).await
+    }
+
+    /// Runs until every source has ended and everything is settled.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start). What happens later is in the report.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the pipeline at once; what was in flight is given back.
+    pub async fn run(self) -> Result<Report, RunError> {
+        self.start().await?.join().await
+    }
+
+    /// As [`run`](Self::run), and drains when `shutdown` is done.
+    ///
+    /// # Errors
+    /// As [`start`](Self::start).
+    ///
+    /// # Cancel safety
+    /// As [`run`](Self::run).
+    pub async fn run_until(self, shutdown: impl Future<Output = ()>) -> Result<Report, RunError> {
+        let running = self.start().await?;
+        let handle = running.handle().clone();
+        let mut join = std::pin::pin!(running.join());
+        tokio::select! {
+            report = &mut join => return report,
+            () = shutdown => handle.drain(),
+        }
+        join.await
+    }
+}
+
+/// A pipeline that runs. Dropping it stops it at once.
+#[derive(Debug)]
+#[must_use = "dropping it stops the pipeline"]
+pub struct Running {
+    handle: PipelineHandle,
+    supervisor: JoinSet<Report>,
+}
+
+impl Running {
+    pub(crate) fn new(handle: PipelineHandle, supervisor: JoinSet<Report>) -> Self {
+        Self { handle, supervisor }
+    }
+
+    /// The handle of the pipeline; clones of it outlive this.
+    pub fn handle(&self) -> &PipelineHandle {
+        &self.handle
+    }
+
+    /// Waits until the pipeline has ended.
+    ///
+    /// # Errors
+    /// Fails when the runtime ends before the pipeline does.
+    ///
+    /// # Cancel safety
+    /// Dropping the future stops the pipeline at once; what was in flight is given back.
+    pub async fn join(mut self) -> Result<Report, RunError> {
+        match self.supervisor.join_next().await {
+            Some(Ok(report)) => Ok(report),
+            _ => Err(RunError::Dropped),
+        }
+    }
+}
+
+impl fmt::Debug for Pipeline {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Pipeline")
+            .field("name", &self.settings.name)
+            .field("plan", &self.plan)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for Settings {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Settings")
+            .field("name", &self.name)
+            .field("max_demand", &self.max_demand)
+            .field("budget", &self.budget)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,191 @@
+//! The topology as data: what is connected to what, what is fused, what the bound is.
+
+use std::fmt::{self, Write as _};
+
+use towpath_core::{StageInfo, StageName};
+
+/// A node of the plan, by its place.
+pub(crate) type Node = usize;
+
+/// The stages of a pipeline and how they are connected.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Plan {
+    pub(crate) stages: Vec<StageInfo>,
+    pub(crate) edges: Vec<Edge>,
+}
+
+/// A link between two stages, with the operators fused beside it.
+#[derive(Clone, Debug)]
+pub(crate) struct Edge {
+    pub(crate) from: Node,
+    pub(crate) to: Node,
+    /// The chunks of the link; 0 where no hop is paid.
+    pub(crate) buffers: usize,
+    /// Messages that one of its items holds: 1, or a batch's worth.
+    pub(crate) weight: usize,
+    /// The operators, and the stage whose workers run them.
+    pub(crate) fused: Vec<&'static str>,
+    pub(crate) runs_in: Node,
+    pub(crate) label: Option<String>,
+}
+
+impl Plan {
+    pub(crate) fn add(&mut self, info: StageInfo) -> Node {
+        self.stages.push(info);
+        self.stages.len() - 1
+    }
+
+    /// Takes another plan in; its nodes move by the returned offset.
+    pub(crate) fn join(&mut self, other: Self) -> usize {
+        let offset = self.stages.len();
+        self.stages.extend(other.stages);
+        self.edges.extend(other.edges.into_iter().map(|mut edge| {
+            edge.from += offset;
+            edge.to += offset;
+            edge.runs_in += offset;
+            edge
+        }));
+        offset
+    }
+
+    /// The most messages that can be in flight: links, slots, and what stages hold.
+    pub(crate) fn bound(&self, max_demand: usize) -> u64 {
+        let links = self.edges.iter().map(|edge| match edge.weight {
+            1 => edge.buffers * max_demand,
+            weight => edge.buffers.saturating_mul(weight),
+        });
+        let inside = self.stages.iter().map(|stage| {
+            let slots = if stage.kind == "processor" {
+                stage.concurrency.max(stage.workers * max_demand)
+            } else {
+                0
+            };
+            slots + stage.holds
+        });
+        let sources = self.stages.iter().filter(|s| s.kind == "source").count();
+        let all = links.chain(inside).chain([sources * max_demand]);
+        all.fold(0_u64, |sum, n| sum.saturating_add(n as u64))
+    }
+
+    /// Stages whose name another stage has too.
+    pub(crate) fn duplicates(&self) -> Vec<StageName> {
+        let seen = |i: usize| self.stages[..i].iter().any(|s| s.name == self.stages[i].name);
+        let doubles = (0..self.stages.len()).filter(|&i| seen(i));
+        doubles.map(|i| self.stages[i].name.clone()).collect()
+    }
+}
+
+/// The stages of a pipeline and their connections. Prints as text.
+#[derive(Clone, Debug)]
+pub struct Topology {
+    pub(crate) name: StageName,
+    pub(crate) plan: Plan,
+}
+
+impl Topology {
+    /// The stages, in the order they were built.
+    pub fn stages(&self) -> &[StageInfo] {
+        &self.plan.stages
+    }
+
+    /// The connections, from stage to stage, by their places.
+    pub fn edges(&self) -> impl Iterator<Item = (usize, usize)> + '_ {
+        self.plan.edges.iter().map(|edge| (edge.from, edge.to))
+    }
+
+    /// The topology as a Mermaid flow chart.
+    pub fn mermaid(&self) -> String {
+        let mut chart = String::from("flowchart LR\n");
+        for (node, stage) in self.plan.stages.iter().enumerate() {
+            let shape = format!("{}<br/>{}", stage.name, stage.kind);
+            // Writing to a string cannot fail.
+            let _ = writeln!(chart, "  s{node}[\"{shape}\"]");
+        }
+        for edge in &self.plan.edges {
+            let label = edge.words();
+            let _ = match label.as_str() {
+                "" => writeln!(chart, "  s{} --> s{}", edge.from, edge.to),
+                label => writeln!(chart, "  s{} -->|{label}| s{}", edge.from, edge.to),
+            };
+        }
+        chart
+    }
+}
+
+impl Edge {
+    fn words(&self) -> String {
+        let label = self.label.iter().map(String::as_str);
+        label.chain(self.fused.iter().copied()).collect::<Vec<_>>().join(", ")
+    }
+}
+
+impl fmt::Display for Topology {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        writeln!(f, "{}", self.name)?;
+        for (node, stage) in self.plan.stages.iter().enumerate() {
+            write!(f, "  {:<10} {}", stage.kind, stage.name)?;
+            if stage.concurrency > 1 {
+                write!(f, " x{}", stage.concurrency)?;
+            }
+            if !stage.notes.is_empty() {
+                write!(f, " ({})", stage.notes.join(", "))?;
+            }
+            for edge in self.plan.edges.iter().filter(|edge| edge.from == node) {
+                let words = edge.words();
+                let to = &self.plan.stages[edge.to].name;
+                match words.as_str() {
+                    "" => write!(f, " -> {to}")?,
+                    words => write!(f, " -[{words}]-> {to}")?,
+                }
+            }
+            writeln!(f)?;
+        }
+        Ok(())
+    }
+}
+
+/// What is fused, where a hop is paid, and the bound. Prints as text.
+#[derive(Clone, Debug)]
+pub struct Explanation {
+    pub(crate) topology: Topology,
+    pub(crate) max_demand: usize,
+    pub(crate) budget: Option<u64>,
+    pub(crate) promise: String,
+}
+
+impl Explanation {
+    /// The most messages that can be in flight.
+    pub fn bound(&self) -> u64 {
+        let bound = self.topology.plan.bound(self.max_demand);
+        self.budget.map_or(bound, |budget| bound.min(budget))
+    }
+}
+
+impl fmt::Display for Explanation {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}", self.topology)?;
+        let stages = &self.topology.plan.stages;
+        for edge in &self.topology.plan.edges {
+            let (from, to) = (&stages[edge.from].name, &stages[edge.to].name);
+            if !edge.fused.is_empty() {
+                let place = &stages[edge.runs_in].name;
+                writeln!(f, "  fused      {} run in {place}", edge.fused.join(", "))?;
+            }
+            match edge.buffers {
+                0 => writeln!(f, "  no hop     {from} -> {to}")?,
+                n => writeln!(f, "  hop        {from} -> {to}: {n} chunks of {}", edge.chunk(self.max_demand))?,
+            }
+        }
+        writeln!(f, "  bound      {} messages in flight", self.bound())?;
+        writeln!(f, "  guarantee  {}", self.promise)
+    }
+}
+
+impl Edge {
+    fn chunk(&self, max_demand: usize) -> String {
+        match self.weight {
+            1 => format!("{max_demand} messages"),
+            weight => format!("one batch of up to {weight} messages"),
+        }
+    }
+}

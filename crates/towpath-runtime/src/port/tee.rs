@@ -1,0 +1,128 @@
+//! Copies each message to several branches; acknowledged when the required ones have.
+
+use std::{
+    collections::VecDeque,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use towpath_core::{FailureRoute, Message, Outlet, Receipt, StageStats};
+
+/// Copies each message to every branch.
+pub(crate) struct Tee<T> {
+    copies: Vec<Copy<T>>,
+    failures: FailureRoute,
+}
+
+/// One branch of a tee.
+pub(crate) struct Copy<T> {
+    pub(crate) outlet: Box<dyn Outlet<Message<T>>>,
+    /// A best-effort branch without room loses its copy, and nobody waits for it.
+    pub(crate) required: bool,
+    pub(crate) stats: Arc<StageStats>,
+    pub(crate) room: usize,
+    pub(crate) queue: VecDeque<Message<T>>,
+}
+
+impl<T: Clone> Tee<T> {
+    pub(crate) fn new(copies: Vec<Copy<T>>, failures: FailureRoute) -> Self {
+        Self { copies, failures }
+    }
+
+    fn copy(&mut self, message: Message<T>) {
+        let (payload, receipt) = message.into_parts();
+        let clones = catch_unwind(AssertUnwindSafe(|| {
+            vec![payload.clone(); self.copies.len().saturating_sub(1)]
+        }));
+        let clones = match clones {
+            Ok(clones) => clones,
+            Err(panic) => return self.failures.panicked(receipt, panic),
+        };
+        let split = receipt.split();
+        let payloads = clones.into_iter().chain(std::iter::once(payload));
+        for (copy, payload) in self.copies.iter_mut().zip(payloads) {
+            if copy.required {
+                copy.queue.push_back(Message::new(payload, split.part()));
+            } else {
+                copy.offer(payload);
+            }
+        }
+    }
+}
+
+impl<T> Copy<T> {
+    fn make_room(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        loop {
+            self.room = match self.outlet.poll_room(cx) {
+                Poll::Ready(0) => {
+                    self.queue.clear();
+                    usize::MAX
+                }
+                Poll::Ready(room) => room,
+                Poll::Pending => {
+                    self.room = 0;
+                    return Poll::Pending;
+                }
+            };
+            if self.queue.is_empty() {
+                return Poll::Ready(self.room);
+            }
+            self.outlet.accept(&mut self.queue);
+        }
+    }
+
+    fn offer(&mut self, payload: T) {
+        if self.queue.len() < self.room {
+            self.queue
+                .push_back(Message::new(payload, Receipt::detached()));
+        } else {
+            self.stats.add_lost_copies(1);
+        }
+    }
+}
+
+impl<T: Clone + Send> Outlet<Message<T>> for Tee<T> {
+    fn poll_room(&mut self, cx: &mut Context<'_>) -> Poll<usize> {
+        ready!(self.failures.poll_clear(cx));
+        let mut least = usize::MAX;
+        let mut waiting = false;
+        for copy in &mut self.copies {
+            match copy.make_room(cx) {
+                Poll::Ready(room) if copy.required => least = least.min(room),
+                Poll::Pending if copy.required => waiting = true,
+                _ => {}
+            }
+        }
+        if waiting {
+            return Poll::Pending;
+        }
+        Poll::Ready(least)
+    }
+
+    fn accept(&mut self, items: &mut VecDeque<Message<T>>) {
+        while let Some(message) = items.pop_front() {
+            self.copy(message);
+        }
+        for copy in &mut self.copies {
+            let before = copy.queue.len();
+            copy.outlet.accept(&mut copy.queue);
+            copy.room = copy.room.saturating_sub(before - copy.queue.len());
+        }
+    }
+
+    fn flush(&mut self) {
+        self.copies.iter_mut().for_each(|copy| copy.outlet.flush());
+    }
+
+    fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        ready!(self.failures.poll_clear(cx));
+        for copy in &mut self.copies {
+            if !copy.queue.is_empty() {
+                ready!(copy.make_room(cx));
+            }
+            ready!(copy.outlet.poll_drained(cx));
+        }
+        Poll::Ready(())
+    }
+}

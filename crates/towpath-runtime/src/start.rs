@@ -1,0 +1,192 @@
+//! From a pipeline as data to one that runs: check, wire, open, supervise.
+
+use std::sync::Arc;
+
+use tokio::{sync::mpsc, sync::watch, task::JoinSet, time::Instant};
+use towpath_core::{BoxError, Event, FailureContext, Ledger, Observer, StageName};
+use towpath_producer::{Flow, Gate, SourceWorks};
+
+use crate::{
+    BuildError, Pipeline, PipelineHandle, Running,
+    assembly::{Assembly, SourceEntry, SourceSeed, StageEntry},
+    handle::{Command, Shared, Watched, WatchedSource},
+    registry,
+    supervisor::{Failure, StageRun, SourceRun, Supervisor},
+};
+
+/// Commands that wait for the supervisor; more are dropped, as it is stopping then.
+const COMMANDS: usize = 64;
+
+/// Checks a pipeline; reports every problem.
+pub(crate) fn check(pipeline: &Pipeline) -> Result<(), BuildError> {
+    let problems = problems(pipeline);
+    let name = pipeline.settings.name.clone();
+    if !problems.is_empty() {
+        return Err(BuildError::Invalid {
+            pipeline: name,
+            problems,
+        });
+    }
+    let (promised, reasons) = pipeline.promises.guarantee();
+    match pipeline.settings.require {
+        Some(required) if promised < required => Err(BuildError::Guarantee {
+            pipeline: name,
+            required,
+            promised,
+            reasons,
+        }),
+        _ => Ok(()),
+    }
+}
+
+fn problems(pipeline: &Pipeline) -> Vec<String> {
+    let plan = &pipeline.plan;
+    let twice = plan.duplicates().into_iter();
+    let mut problems: Vec<_> = twice
+        .map(|name| format!("stage {name}: another stage has the same name"))
+        .collect();
+    for stage in &plan.stages {
+        if stage.name.as_str().is_empty() {
+            problems.push(format!("a {} has an empty name", stage.kind));
+        }
+        if stage.concurrency == 0 {
+            problems.push(format!("stage {}: concurrency must be at least 1", stage.name));
+        } else if stage.workers == 0 {
+            problems.push(format!("stage {}: workers must be at least 1", stage.name));
+        }
+    }
+    if pipeline.settings.name.as_str().is_empty() {
+        problems.push("the name of the pipeline is empty".to_owned());
+    }
+    problems
+}
+
+/// Starts a pipeline.
+pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
+    check(&pipeline)?;
+    let explanation = pipeline.explain();
+    let settings = pipeline.settings.clone();
+    let context = context(&settings.name, settings.observer.clone());
+    let gate = Gate::default();
+    let failure = Failure::default();
+    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let forgets = pipeline.promises.forgets();
+    let mut assembly = Assembly {
+        context: context.clone(),
+        max_demand: settings.max_demand,
+        letters: None,
+        stages: Vec::new(),
+        sources: Vec::new(),
+        openers: Vec::new(),
+        source_context: SourceSeed {
+            gate: gate.clone(),
+            budget: settings.budget.unwrap_or(u64::MAX),
+            failed: on_source_failure(&failure, &gate, &commands, settings.drain_deadline),
+        },
+    };
+    let order = pipeline.plan.clone();
+    wire(pipeline, &mut assembly);
+    let Assembly {
+        mut stages,
+        sources,
+        openers,
+        ..
+    } = assembly;
+    stages.sort_by_key(|entry| order.stages.iter().position(|s| s.name == entry.info.name));
+    let (watched, stages) = watch_stages(stages);
+    let (watched_sources, openings): (Vec<_>, Vec<_>) = sources.into_iter().map(watch_source).unzip();
+    let shared = Arc::new(Shared {
+        explanation,
+        context,
+        gate,
+        stages: watched,
+        sources: watched_sources,
+        commands,
+        stopped: watch::Sender::new(false),
+        drain_deadline: settings.drain_deadline,
+        forgets,
+    });
+    let handle = PipelineHandle(shared.clone());
+    let registered = registry::register(&handle).ok_or_else(|| BuildError::NameTaken {
+        pipeline: settings.name.clone(),
+    })?;
+    for (stage, opening) in openers {
+        opening.await.map_err(|source| cannot_start(stage, source))?;
+    }
+    let sources = open_sources(openings).await?;
+    let supervisor = Supervisor::new(shared, stages, sources, settings.restarts, inbox, failure);
+    let mut tasks = JoinSet::new();
+    tasks.spawn(supervisor.run(registered));
+    Ok(Running::new(handle, tasks))
+}
+
+fn context(name: &StageName, observer: Option<Arc<dyn Observer>>) -> FailureContext {
+    let begun = Instant::now();
+    FailureContext {
+        pipeline: name.clone(),
+        ledger: Arc::new(Ledger::new(move || begun.elapsed())),
+        observer: observer.unwrap_or_else(|| Arc::new(|_: &Event| {})),
+    }
+}
+
+/// A source that cannot go on stops the others too; what was taken is finished.
+fn on_source_failure(
+    failure: &Failure,
+    gate: &Gate,
+    commands: &mpsc::Sender<Command>,
+    deadline: std::time::Duration,
+) -> Arc<dyn Fn(StageName, BoxError) + Send + Sync> {
+    let (failure, gate, commands) = (failure.clone(), gate.clone(), commands.clone());
+    Arc::new(move |stage, error| {
+        failure.source(stage, error);
+        gate.set(Flow::Stopping);
+        // Full or gone: the supervisor is stopping already.
+        drop(commands.try_send(Command::Drain(deadline)));
+    })
+}
+
+fn wire(pipeline: Pipeline, assembly: &mut Assembly) {
+    // The letters first: every stage behind them gets its end of their link.
+    if let Some(letters) = pipeline.letters {
+        letters(assembly);
+    }
+    (pipeline.connect)(assembly);
+}
+
+fn watch_stages(entries: Vec<StageEntry>) -> (Vec<Watched>, Vec<StageRun>) {
+    let watch = |entry: StageEntry| {
+        let watched = Watched {
+            info: entry.info.clone(),
+            stats: entry.stats,
+            control: entry.control,
+        };
+        (watched, StageRun::new(entry.info, entry.factory))
+    };
+    entries.into_iter().map(watch).unzip()
+}
+
+type Opening = (StageName, std::pin::Pin<Box<dyn Future<Output = Result<SourceWorks, BoxError>> + Send>>);
+
+fn watch_source(entry: SourceEntry) -> (WatchedSource, Opening) {
+    let name = entry.info.name.clone();
+    let watched = WatchedSource {
+        info: entry.info,
+        stats: entry.stats,
+        settled: entry.settled,
+    };
+    (watched, (name, entry.opening))
+}
+
+async fn open_sources(openings: Vec<Opening>) -> Result<Vec<SourceRun>, BuildError> {
+    let mut sources = Vec::with_capacity(openings.len());
+    for (name, opening) in openings {
+        let opened = opening.await;
+        let works = opened.map_err(|source| cannot_start(name.clone(), source))?;
+        sources.push(SourceRun::new(name, works));
+    }
+    Ok(sources)
+}
+
+fn cannot_start(stage: StageName, source: BoxError) -> BuildError {
+    BuildError::Open { stage, source }
+}

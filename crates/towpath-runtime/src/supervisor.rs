@@ -1,0 +1,409 @@
+//! Owns every task of a pipeline: starts workers, starts them again, and ends them in time.
+
+use std::{
+    collections::HashMap,
+    sync::{Arc, Mutex, PoisonError},
+    time::Duration,
+};
+
+use tokio::{
+    sync::mpsc,
+    task::{AbortHandle, Id, JoinError, JoinSet},
+    time::{Instant, sleep, sleep_until, timeout_at},
+};
+use towpath_core::{BoxError, EventKind, StageInfo, StageName, Work};
+use towpath_producer::{Flow, SourceWorks};
+
+use crate::{
+    Ending, Report, Restarts, Strategy,
+    assembly::Factory,
+    error::Failed,
+    handle::{Command, Shared},
+    registry::Registered,
+    restarts::Intensity,
+};
+
+/// How long tasks may take to end once they are aborted, and outcomes to be told then.
+const ABORT_GRACE: Duration = Duration::from_millis(100);
+const SETTLE_GRACE: Duration = Duration::from_millis(500);
+
+/// A stage that runs. Its factory holds ends of links: dropped with the last worker.
+pub(crate) struct StageRun {
+    info: StageInfo,
+    factory: Option<Factory>,
+    live: usize,
+}
+
+/// A source that runs.
+pub(crate) struct SourceRun {
+    name: StageName,
+    receive: Option<Box<dyn Fn() -> Work + Send + Sync>>,
+    tell: Option<Box<dyn Fn() -> Work + Send + Sync>>,
+    close: Box<dyn Fn() + Send + Sync>,
+}
+
+/// Why the pipeline gave up, if it did: the first reason counts.
+#[derive(Clone, Debug, Default)]
+pub(crate) struct Failure(Arc<Mutex<Option<Failed>>>);
+
+/// Whose task it is.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+enum Place {
+    Receive(usize),
+    Worker { stage: usize, worker: usize },
+    Tell(usize),
+}
+
+struct Task {
+    place: Place,
+    abort: AbortHandle,
+    /// Ended by the strategy and not by itself: no new restart to count.
+    swept: bool,
+}
+
+pub(crate) struct Supervisor {
+    shared: Arc<Shared>,
+    stages: Vec<StageRun>,
+    sources: Vec<SourceRun>,
+    tasks: JoinSet<()>,
+    places: HashMap<Id, Task>,
+    intensity: Intensity,
+    commands: mpsc::Receiver<Command>,
+    failure: Failure,
+    deadline: Option<Instant>,
+    stopping: bool,
+}
+
+// === impl Failure ===
+
+impl Failure {
+    pub(crate) fn source(&self, stage: StageName, source: BoxError) {
+        self.set(Failed::Source { stage, source });
+    }
+
+    fn set(&self, failed: Failed) {
+        let mut first = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+        first.get_or_insert(failed);
+    }
+
+    fn take(&self) -> Option<Failed> {
+        self.0.lock().unwrap_or_else(PoisonError::into_inner).take()
+    }
+}
+
+// === impl StageRun, SourceRun ===
+
+impl StageRun {
+    pub(crate) fn new(info: StageInfo, factory: Factory) -> Self {
+        Self {
+            live: info.workers,
+            info,
+            factory: Some(factory),
+        }
+    }
+}
+
+impl SourceRun {
+    pub(crate) fn new(name: StageName, works: SourceWorks) -> Self {
+        Self {
+            name,
+            receive: Some(works.receive),
+            tell: works.tell,
+            close: works.close,
+        }
+    }
+}
+
+// === impl Supervisor ===
+
+impl Supervisor {
+    pub(crate) fn new(
+        shared: Arc<Shared>,
+        stages: Vec<StageRun>,
+        sources: Vec<SourceRun>,
+        restarts: Restarts,
+        commands: mpsc::Receiver<Command>,
+        failure: Failure,
+    ) -> Self {
+        Self {
+            shared,
+            stages,
+            sources,
+            tasks: JoinSet::new(),
+            places: HashMap::new(),
+            intensity: Intensity::new(restarts),
+            commands,
+            failure,
+            deadline: None,
+            stopping: false,
+        }
+    }
+
+    /// Runs the pipeline to its end.
+    pub(crate) async fn run(mut self, registered: Registered) -> Report {
+        self.start_all();
+        self.shared.event(EventKind::Started);
+        let in_time = self.supervise().await;
+        let report = self.report(in_time);
+        drop(registered);
+        self.shared.event(EventKind::Stopped);
+        self.shared.stopped.send_replace(true);
+        report
+    }
+
+    /// From the sinks up, so that demand is there before the sources ask.
+    fn start_all(&mut self) {
+        for stage in (0..self.stages.len()).rev() {
+            for worker in 0..self.stages[stage].info.workers {
+                self.spawn(Place::Worker { stage, worker }, Duration::ZERO);
+            }
+            if self.stages[stage].live == 0 {
+                self.stages[stage].factory = None;
+            }
+        }
+        for source in 0..self.sources.len() {
+            self.spawn(Place::Tell(source), Duration::ZERO);
+            self.spawn(Place::Receive(source), Duration::ZERO);
+        }
+    }
+
+    fn spawn(&mut self, place: Place, pause: Duration) {
+        let work = match place {
+            Place::Receive(source) => self.sources[source].receive.as_ref().map(|make| make()),
+            Place::Tell(source) => self.sources[source].tell.as_ref().map(|make| make()),
+            Place::Worker { stage, worker } => {
+                self.stages[stage].factory.as_ref().map(|make| make(worker))
+            }
+        };
+        let Some(work) = work else {
+            return;
+        };
+        let abort = self.tasks.spawn(async move {
+            if !pause.is_zero() {
+                sleep(pause).await;
+            }
+            work.await;
+        });
+        let swept = false;
+        let id = abort.id();
+        self.places.insert(id, Task { place, abort, swept });
+    }
+
+    /// Waits for every task; `false` when the deadline came first or the pipeline gave up.
+    async fn supervise(&mut self) -> bool {
+        loop {
+            let deadline = self.deadline;
+            let due = async move {
+                match deadline {
+                    Some(at) => sleep_until(at).await,
+                    None => std::future::pending().await,
+                }
+            };
+            tokio::select! {
+                biased;
+                ended = self.tasks.join_next_with_id() => match ended {
+                    None => return true,
+                    Some(Ok((id, ()))) => self.ended(id),
+                    Some(Err(error)) => if !self.died(&error) {
+                        self.cut_short().await;
+                        return false;
+                    },
+                },
+                Some(command) = self.commands.recv() => self.obey(command),
+                () = due => {
+                    self.cut_short().await;
+                    return false;
+                }
+            }
+        }
+    }
+
+    fn obey(&mut self, command: Command) {
+        match command {
+            Command::Drain(within) => {
+                self.stopping = true;
+                let at = Instant::now().checked_add(within);
+                self.deadline = match (self.deadline, at) {
+                    (Some(known), Some(at)) => Some(known.min(at)),
+                    (known, at) => known.or(at),
+                };
+            }
+            Command::Kill { stage, worker } => self.kill(&stage, worker),
+        }
+    }
+
+    fn kill(&self, name: &StageName, index: usize) {
+        let is_it = |place: Place| match place {
+            Place::Worker { stage, worker } => {
+                self.stages[stage].info.name == *name && worker == index
+            }
+            Place::Receive(source) => self.sources[source].name == *name,
+            Place::Tell(_) => false,
+        };
+        let tasks = self.places.values();
+        tasks.filter(|t| is_it(t.place)).for_each(|t| t.abort.abort());
+    }
+
+    /// A task has come to its end. The last worker of a stage lets go of its links.
+    fn ended(&mut self, id: Id) {
+        match self.places.remove(&id).map(|task| task.place) {
+            Some(Place::Receive(source)) => self.sources[source].receive = None,
+            Some(Place::Worker { stage, .. }) => {
+                let stage = &mut self.stages[stage];
+                stage.live -= 1;
+                if stage.live == 0 {
+                    stage.factory = None;
+                }
+            }
+            Some(Place::Tell(_)) | None => {}
+        }
+    }
+
+    /// A task has died: starts it again, and others with it. `false` to give up.
+    fn died(&mut self, error: &JoinError) -> bool {
+        let Some(task) = self.places.remove(&error.id()) else {
+            return true;
+        };
+        if task.swept {
+            self.spawn(task.place, Duration::ZERO);
+            return true;
+        }
+        let Some(pause) = self.intensity.note() else {
+            self.give_up(task.place);
+            return false;
+        };
+        self.restarted(task.place);
+        self.spawn(task.place, pause);
+        self.sweep(task.place);
+        true
+    }
+
+    fn restarted(&self, place: Place) {
+        let restarts = match place {
+            Place::Worker { stage, .. } => self.shared.stages[stage].stats.add_restart(),
+            Place::Receive(source) | Place::Tell(source) => {
+                self.shared.sources[source].stats.add_restart()
+            }
+        };
+        let kind = EventKind::Restarted { restarts };
+        self.shared.event_at(self.name(place), kind);
+    }
+
+    fn name(&self, place: Place) -> StageName {
+        match place {
+            Place::Worker { stage, .. } => self.stages[stage].info.name.clone(),
+            Place::Receive(source) | Place::Tell(source) => self.sources[source].name.clone(),
+        }
+    }
+
+    /// Ends the tasks that the strategy starts again together with the one that died.
+    fn sweep(&mut self, died: Place) {
+        let strategy = self.intensity.rule().strategy;
+        for task in self.places.values_mut() {
+            if sweeps(strategy, died, task.place) {
+                task.swept = true;
+                task.abort.abort();
+            }
+        }
+    }
+
+    fn give_up(&self, place: Place) {
+        let rule = self.intensity.rule();
+        self.failure.set(Failed::RestartIntensity {
+            stage: self.name(place),
+            restarts: rule.max,
+            within: rule.within,
+        });
+    }
+
+    /// Ends what still runs. Handlers are dropped first, then what they held is given back.
+    async fn cut_short(&mut self) {
+        self.shared.gate.set(Flow::Stopping);
+        for task in self.places.values() {
+            if !matches!(task.place, Place::Tell(_)) {
+                task.abort.abort();
+            }
+        }
+        let until = Instant::now() + ABORT_GRACE;
+        while self.has_handlers() {
+            match timeout_at(until, self.tasks.join_next_with_id()).await {
+                Ok(Some(Ok((id, ())))) => drop(self.places.remove(&id)),
+                Ok(Some(Err(error))) => drop(self.places.remove(&error.id())),
+                Ok(None) | Err(_) => break,
+            }
+        }
+        self.stages.clear();
+        for source in &mut self.sources {
+            source.receive = None;
+            (source.close)();
+        }
+        let until = Instant::now() + SETTLE_GRACE;
+        while let Ok(Some(_)) = timeout_at(until, self.tasks.join_next()).await {}
+        self.tasks.abort_all();
+        // Only a task that blocks its thread can still be there, and nobody can end that.
+        let until = Instant::now() + ABORT_GRACE;
+        while let Ok(Some(_)) = timeout_at(until, self.tasks.join_next()).await {}
+    }
+
+    fn has_handlers(&self) -> bool {
+        let mut tasks = self.places.values();
+        tasks.any(|task| !matches!(task.place, Place::Tell(_)))
+    }
+
+    fn report(&self, in_time: bool) -> Report {
+        let shared = &self.shared;
+        let ledger = &shared.context.ledger;
+        let counts = ledger.counts();
+        let ending = match (self.failure.take(), in_time, self.stopping) {
+            (Some(failed), ..) => Ending::Failed {
+                error: chain(&failed),
+            },
+            (None, false, _) => Ending::DeadlineExceeded,
+            (None, true, true) => Ending::Stopped,
+            (None, true, false) => Ending::Finished,
+        };
+        let lost = if shared.forgets { counts.retried } else { counts.abandoned };
+        let abandoned = ledger.abandoned();
+        Report {
+            name: shared.context.pipeline.clone(),
+            ending,
+            counts,
+            left: counts.in_flight + lost,
+            bound: shared.explanation.bound(),
+            dropped: ledger.reasons(),
+            causes: ledger.recent_causes().iter().map(towpath_core::Cause::chain).collect(),
+            abandoned: abandoned.iter().map(place_of).collect(),
+            latency: ledger.latency().latency(),
+            elapsed_ms: u64::try_from(ledger.now().as_millis()).unwrap_or(u64::MAX),
+            sources: shared.source_reports(),
+            stages: shared.stage_reports(),
+        }
+    }
+}
+
+fn sweeps(strategy: Strategy, died: Place, other: Place) -> bool {
+    match (strategy, died, other) {
+        (Strategy::OneForOne, ..) | (_, _, Place::Tell(_)) => false,
+        (Strategy::OneForAll, ..) | (Strategy::RestForOne, Place::Receive(_), Place::Worker { .. }) => {
+            died != other
+        }
+        (Strategy::RestForOne, Place::Worker { stage, .. }, Place::Worker { stage: behind, .. }) => {
+            behind >= stage && died != other
+        }
+        (Strategy::RestForOne, ..) => false,
+    }
+}
+
+fn place_of(origin: &towpath_core::Origin) -> String {
+    match (&origin.identity, &origin.position) {
+        (Some(identity), _) => identity.to_string(),
+        (None, Some(position)) => position.to_string(),
+        (None, None) => "unknown".to_owned(),
+    }
+}
+
+fn chain(error: &dyn std::error::Error) -> Vec<String> {
+    std::iter::successors(Some(error), |e| e.source())
+        .map(ToString::to_string)
+        .collect()
+}

@@ -1,0 +1,20 @@
+//! Staged dataflow pipelines for Rust, pulled and never pushed.
+
+pub use towpath_batcher as batcher;
+pub use towpath_core as core;
+pub use towpath_processor as processor;
+pub use towpath_producer as producer;
+pub use towpath_runtime as runtime;
+
+pub use towpath_batcher::{Batcher, Close, SinkStage, each, write};
+pub use towpath_core::{
+    Batch, BatchInfo, BoxError, Cause, Counts, DeadLetter, Delivery, Event, EventKind, Failure,
+    Guarantee, Headers, Identity, Message, Observer, Origin, Outcome, Position, Reason,
+    SettleOptions, Sink, StageName, Trigger, Verdicts, Written,
+};
+pub use towpath_processor::{Call, Processor};
+pub use towpath_producer::Source;
+pub use towpath_runtime::{
+    BuildError, Delivered, Ending, Flow, Phase, Pipeline, PipelineHandle, Report, Restarts,
+    RunError, Running, Status, Strategy, find, running,
+};

@@ -1,0 +1,56 @@
+//! The commands of this repository, run as `cargo xtask <command>`.
+//!
+//! `main` picks the command; each command is one module of the same name.
+
+mod bench;
+mod cargo;
+mod error;
+mod markdown;
+mod test;
+mod tidy;
+mod workspace;
+
+use std::path::Path;
+use std::process::ExitCode;
+
+const HELP: &str = "\
+Usage: cargo xtask <command>
+
+Commands:
+  test                     everything that must pass: format, tidy, lints, tests, docs, examples
+  tidy                     the house rules alone: dependency edges, documents, source files
+  bench [--gate] [--json]  the measurements; --gate fails when a limit is passed,
+                           --json prints one line of JSON per benchmark
+";
+
+const USAGE_ERROR: u8 = 2;
+
+fn main() -> ExitCode {
+    let args: Vec<String> = std::env::args().skip(1).collect();
+    let words: Vec<&str> = args.iter().map(String::as_str).collect();
+    let root = workspace::root();
+    dispatch(&root, &words)
+}
+
+fn dispatch(root: &Path, words: &[&str]) -> ExitCode {
+    match words {
+        ["test"] => test::run(root),
+        ["tidy"] => tidy::run(root),
+        ["bench", rest @ ..] if rest.iter().all(|arg| bench::FLAGS.contains(arg)) => {
+            bench::run(root, rest)
+        }
+        ["help" | "--help" | "-h"] => {
+            print!("{HELP}");
+            ExitCode::SUCCESS
+        }
+        _ => usage_error(words),
+    }
+}
+
+fn usage_error(words: &[&str]) -> ExitCode {
+    if !words.is_empty() {
+        eprintln!("not a command: {}\n", words.join(" "));
+    }
+    eprint!("{HELP}");
+    ExitCode::from(USAGE_ERROR)
+}
