@@ -128,8 +128,7 @@ impl<S> SinkWork<S> {
             self.unflushed.append(&mut receipts);
             self.due(every);
         } else {
-            receipts.drain(..).for_each(|r| self.settler.push(r));
-            self.settler.flush();
+            self.settler.settle_all(&mut receipts);
         }
         receipts
     }
@@ -161,11 +160,7 @@ impl<S> SinkWork<S> {
             Err(panic) => Err(Failure::retry(Panicked::from_payload(panic))),
         };
         match flushed {
-            Ok(()) => {
-                let settler = &mut self.settler;
-                self.unflushed.drain(..).for_each(|r| settler.push(r));
-                settler.flush();
-            }
+            Ok(()) => self.settler.settle_all(&mut self.unflushed),
             Err(failure) => self.give_back_unflushed(failure).await,
         }
     }

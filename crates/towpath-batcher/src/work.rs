@@ -37,6 +37,8 @@ where
     bundles: VecDeque<Bundle<T>>,
     pool: Arc<Pool<T>>,
     inbox: VecDeque<Message<T>>,
+    /// Whether the message in front is with the key or the weight function.
+    keying: bool,
     ended: bool,
 }
 
@@ -77,6 +79,7 @@ where
             bundles: VecDeque::new(),
             pool: Arc::default(),
             inbox: VecDeque::new(),
+            keying: false,
             ended: false,
         }
     }
@@ -216,41 +219,41 @@ where
         before > 0
     }
 
-    /// Puts messages into their batches until one closes. A panic of the user's functions
-    /// fails the message at hand; the loop goes on behind it.
+    /// Puts messages into their batches until one closes. User code is guarded once for
+    /// all of them: a panic fails the message at hand, and the loop goes on behind it.
     fn sort_in(&mut self, failures: &mut FailureRoute) {
         // Read once per chunk: a batch is as old as the chunk that opened it.
         let now = Instant::now();
-        while self.closed.is_empty()
-            && let Some(message) = self.inbox.pop_front()
-        {
-            let sorted = catch_unwind(AssertUnwindSafe(|| {
-                let payload = message.payload();
-                (self.key.key(payload), self.weight.weigh(payload))
-            }));
-            match sorted {
-                Ok((key, weight)) => self.push(key, message, weight, now, failures),
-                Err(panic) => failures.panicked(message.into_parts().1, panic),
+        while self.closed.is_empty() && !self.inbox.is_empty() {
+            let before = self.inbox.len();
+            let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.sort_until_closed(now))) else {
+                continue;
+            };
+            // A message that is still there panicked in its key or weight; one that is not,
+            // in the splitter, went with the panic and so back to its source.
+            let keyed = std::mem::take(&mut self.keying);
+            let at_hand = keyed.then(|| self.inbox.pop_front()).flatten();
+            match at_hand {
+                Some(message) => failures.panicked(message.into_parts().1, panic),
+                None => failures.lost_to_panic(),
             }
+            debug_assert!(self.inbox.len() < before, "each panic takes a message");
         }
     }
 
-    fn push(
-        &mut self,
-        key: K::Key,
-        message: Message<T>,
-        weight: u64,
-        now: Instant,
-        failures: &mut FailureRoute,
-    ) {
-        let flush = message.is_flush();
-        let pushed = catch_unwind(AssertUnwindSafe(|| {
-            self.open
-                .push(key, message, weight, flush, now, &mut self.closed);
-        }));
-        if pushed.is_err() {
-            // The message went with the panic, and so back to its source.
-            failures.lost_to_panic();
+    fn sort_until_closed(&mut self, now: Instant) {
+        while self.closed.is_empty()
+            && let Some(message) = self.inbox.front()
+        {
+            self.keying = true;
+            let payload = message.payload();
+            let (key, weight) = (self.key.key(payload), self.weight.weigh(payload));
+            self.keying = false;
+            if let Some(message) = self.inbox.pop_front() {
+                let flush = message.is_flush();
+                self.open
+                    .push(key, message, weight, flush, now, &mut self.closed);
+            }
         }
     }
 }

@@ -14,6 +14,7 @@ use crate::ledger::lock;
 /// The live limit of a stage, shared by its workers.
 pub struct StageControl {
     concurrency: AtomicUsize,
+    peak: AtomicUsize,
     workers: usize,
     finished: AtomicBool,
     wakers: Mutex<Vec<Option<Waker>>>,
@@ -24,6 +25,7 @@ impl StageControl {
     pub fn new(workers: usize, concurrency: usize) -> Self {
         Self {
             concurrency: AtomicUsize::new(concurrency),
+            peak: AtomicUsize::new(concurrency),
             workers,
             finished: AtomicBool::new(false),
             wakers: Mutex::new(vec![None; workers]),
@@ -35,6 +37,11 @@ impl StageControl {
         self.concurrency.load(SeqCst)
     }
 
+    /// The most that [`concurrency`](Self::concurrency) ever was.
+    pub fn peak(&self) -> usize {
+        self.peak.load(SeqCst)
+    }
+
     /// The part of the limit that is one worker's.
     pub fn share(&self, worker: usize) -> usize {
         let all = self.concurrency();
@@ -43,6 +50,7 @@ impl StageControl {
 
     /// Changes the limit; workers above it finish what they have and start no more.
     pub fn set_concurrency(&self, concurrency: usize) {
+        self.peak.fetch_max(concurrency, SeqCst);
         self.concurrency.store(concurrency, SeqCst);
         self.wake_all();
     }

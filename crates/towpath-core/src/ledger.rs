@@ -38,6 +38,7 @@ pub struct Ledger {
     left: Mutex<Vec<Origin>>,
     waiting: AtomicBool,
     waiters: Mutex<Vec<Waker>>,
+    emitting: Mutex<()>,
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
@@ -80,6 +81,7 @@ impl Ledger {
             left: Mutex::default(),
             waiting: AtomicBool::new(false),
             waiters: Mutex::default(),
+            emitting: Mutex::default(),
             clock: Box::new(clock),
         }
     }
@@ -152,6 +154,13 @@ impl Ledger {
             return Poll::Ready(());
         }
         Poll::Pending
+    }
+
+    /// Runs `emit` with how many messages fit under `budget` now, one source at a time: what
+    /// is in flight can only shrink meanwhile, unless `emit` itself adds to it.
+    pub fn within_budget<R>(&self, budget: u64, emit: impl FnOnce(u64) -> R) -> R {
+        let _one_at_a_time = lock(&self.emitting);
+        emit(budget.saturating_sub(self.in_flight()))
     }
 
     fn register(&self, waker: &Waker) {

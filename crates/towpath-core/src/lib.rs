@@ -62,7 +62,7 @@ pub use producer::{
     Acknowledger, Delivery, Intake, Producer, Received, SettleError, SettleOptions, Settled,
     Token, Unacknowledged, UnsupportedOption,
 };
-pub use receipt::{Delivered, Originals, Receipt, SettlePort, Settler, Split};
+pub use receipt::{Delivered, Originals, Receipt, Receipts, SettlePort, Settler, Split};
 pub use sink::{Sink, Verdicts, Written};
 pub use stage::{Bundler, Ports, Stage, StageInfo, Work};
 pub use stats::{StageCounts, StageStats};

@@ -15,11 +15,13 @@ pub struct Message<T> {
 
 impl<T> Message<T> {
     /// Ties a payload to a receipt.
+    #[inline]
     pub fn new(payload: T, receipt: Receipt) -> Self {
         Self { payload, receipt }
     }
 
     /// The payload.
+    #[inline]
     pub fn payload(&self) -> &T {
         &self.payload
     }
@@ -35,6 +37,7 @@ impl<T> Message<T> {
     }
 
     /// The payload and the receipt, apart.
+    #[inline]
     pub fn into_parts(self) -> (T, Receipt) {
         (self.payload, self.receipt)
     }

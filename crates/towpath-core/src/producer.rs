@@ -315,6 +315,13 @@ impl<P, K> Intake<P, K> {
         self.payloads.is_empty()
     }
 
+    /// Adds a message of which nothing more is known.
+    #[inline]
+    pub fn push_payload(&mut self, payload: P, token: K) {
+        self.payloads.push(payload);
+        self.tokens.push(token);
+    }
+
     /// Adds a message. One beyond the demand is kept, and counts against the next demand.
     pub fn push(&mut self, delivery: Delivery<P, K>) {
         if let Some(origin) = delivery.origin {

@@ -42,6 +42,14 @@ pub struct Delivered {
     originals: Option<Box<dyn Originals>>,
 }
 
+/// The receipts of a chunk, in order. Those that are not taken are given back.
+#[derive(Debug)]
+pub struct Receipts {
+    header: Arc<Header>,
+    next: u32,
+    count: u32,
+}
+
 /// Where outcomes go on their way to the source. Never blocks.
 pub trait SettlePort: Send + Sync {
     /// Takes the outcome of one message of a chunk.
@@ -104,14 +112,13 @@ impl Delivered {
     }
 
     /// Counts `count` messages as emitted and makes a receipt for each, in order.
-    pub fn into_receipts(self, count: u32) -> impl Iterator<Item = Receipt> {
+    pub fn into_receipts(self, count: u32) -> Receipts {
         self.ledger.emitted(u64::from(count));
-        let header = Arc::new(Header::Delivered(self));
-        (0..count).map(move |index| Receipt {
-            header: Some(header.clone()),
-            index,
-            marks: 0,
-        })
+        Receipts {
+            header: Arc::new(Header::Delivered(self)),
+            next: 0,
+            count,
+        }
     }
 
     fn took(&self) -> Duration {
@@ -135,6 +142,32 @@ impl fmt::Debug for Delivered {
         f.debug_struct("Delivered")
             .field("emitted_at", &self.emitted_at)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Receipts ===
+
+impl Iterator for Receipts {
+    type Item = Receipt;
+
+    #[inline]
+    fn next(&mut self) -> Option<Receipt> {
+        if self.next == self.count {
+            return None;
+        }
+        let index = self.next;
+        self.next += 1;
+        Some(Receipt {
+            header: Some(self.header.clone()),
+            index,
+            marks: 0,
+        })
+    }
+}
+
+impl Drop for Receipts {
+    fn drop(&mut self) {
+        self.for_each(drop);
     }
 }
 
@@ -182,6 +215,7 @@ impl Receipt {
     }
 
     /// Whether the outcome is known already.
+    #[inline]
     pub fn is_settled(&self) -> bool {
         self.marks & SETTLED != 0
     }
@@ -206,6 +240,10 @@ impl Receipt {
     /// # Errors
     /// Fails when the source does not know the option.
     pub fn configure(&self, options: &SettleOptions) -> Result<(), UnsupportedOption> {
+        if self.is_settled() && self.header.is_some() {
+            // Too late, and its place in the table of the source may be another's by now.
+            return Ok(());
+        }
         match self.header.as_deref() {
             Some(Header::Delivered(Delivered {
                 port: Some((port, chunk)),
@@ -242,8 +280,11 @@ impl Receipt {
 }
 
 impl Drop for Receipt {
+    #[inline]
     fn drop(&mut self) {
-        self.finish(Outcome::retry(), true);
+        if !self.is_settled() {
+            self.finish(Outcome::retry(), true);
+        }
     }
 }
 

@@ -1,6 +1,6 @@
 //! A recycled buffer of up to `max_demand` items: the unit that crosses a link.
 
-use std::{fmt, mem};
+use std::{collections::VecDeque, fmt, mem};
 
 use crate::{invariants, lane::Buffer, shared::Shared, sync::Arc};
 
@@ -67,6 +67,17 @@ impl<T> Chunk<T> {
         }
         self.items.push_back(item);
         Ok(())
+    }
+
+    /// Exchanges the items for those of `other`, at the cost of three words.
+    ///
+    /// Does nothing, and says so, when `other` holds more than the chunk takes.
+    pub fn swap(&mut self, other: &mut VecDeque<T>) -> bool {
+        let fits = other.len() <= self.home.max_demand;
+        if fits {
+            mem::swap(&mut self.items, other);
+        }
+        fits
     }
 
     /// Takes the oldest item.

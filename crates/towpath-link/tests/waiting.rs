@@ -2,6 +2,7 @@
 #![cfg(not(shuttle))]
 
 use std::{
+    future::poll_fn,
     num::NonZeroUsize,
     pin::pin,
     sync::{
@@ -142,6 +143,27 @@ fn a_receiver_that_stopped_waiting_is_not_woken() {
     ends[0].receiver.stop_waiting();
     try_send(&mut sender, 1);
     assert_eq!(wakes(&ends), [0, 1]);
+}
+
+#[test]
+fn a_receiver_whose_future_was_dropped_is_not_woken() {
+    let (mut sender, receiver) = link(size(1, 1));
+    let mut busy = receiver.clone();
+    let mut receiving = Box::pin(busy.recv());
+    assert!(is_pending(receiving.as_mut()));
+    let ends = [(); 1].map(|()| Waiting::new(&receiver));
+    drop(receiving);
+    try_send(&mut sender, 1);
+    assert_eq!(wakes(&ends), [1]);
+}
+
+#[test]
+fn a_receiver_is_woken_where_it_was_polled_last() {
+    let (mut sender, receiver) = link(size(1, 1));
+    let mut end = Waiting::new(&receiver);
+    assert!(is_pending(pin!(poll_fn(|cx| end.receiver.poll_recv(cx)))));
+    try_send(&mut sender, 1);
+    assert_eq!(wakes(&[end]), [0], "it was polled by another task since");
 }
 
 /// The last handle of a task may be the waker in the line, and its drop drop the task.

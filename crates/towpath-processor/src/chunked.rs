@@ -1,10 +1,11 @@
 //! A processor over a whole chunk that answers for each message by its place.
 
 use std::{
+    any::Any,
     collections::VecDeque,
     fmt,
     future::poll_fn,
-    panic::AssertUnwindSafe,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -18,7 +19,7 @@ use tower_service::Service;
 
 use crate::{
     processor::cores,
-    slots::{Ended, Slots},
+    slots::{Broken, Slots},
 };
 
 /// How many messages a chunk holds at most, unless said otherwise.
@@ -124,7 +125,9 @@ where
             slots: Slots::new(self.service.clone()),
             inbox: VecDeque::new(),
             done: VecDeque::new(),
+            finished: Vec::new(),
             ended: false,
+            abandoned: false,
         };
         Box::pin(async move {
             poll_fn(|cx| worker.poll(cx)).await;
@@ -140,7 +143,11 @@ struct ChunkWorker<T, U, S: Service<Vec<T>>> {
     slots: Slots<S, Vec<T>, Vec<Receipt>>,
     inbox: VecDeque<Message<T>>,
     done: VecDeque<Message<U>>,
+    /// Kept here while others are polled: a panic of one loses no other.
+    finished: Vec<(Vec<Receipt>, Result<S::Response, S::Error>)>,
     ended: bool,
+    /// Nobody takes the results any more: what comes in goes back to its source.
+    abandoned: bool,
 }
 
 impl<T, U, E, S> ChunkWorker<T, U, S>
@@ -151,22 +158,81 @@ where
 {
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.slots.register(cx.waker());
-        let mut finished = Vec::new();
-        self.slots.poll_woken(|chunk| finished.push(chunk));
-        finished.into_iter().for_each(|(r, e)| self.finish(r, e));
-        while self.hand_on(cx) && self.start(cx) {}
+        self.guarded(Self::collect);
+        while self.hand_on(cx) && self.guarded(|worker| worker.start(cx)) {}
         self.ports.outlet.flush();
-        let over = self.ended || self.ports.control.is_finished();
-        let idle = self.slots.running() == 0 && self.inbox.is_empty();
-        if over && idle && self.hand_on(cx) {
+        self.watch_limit(cx);
+        if self.is_finished(cx) {
             return self.ports.outlet.poll_drained(cx);
         }
         self.ports.inlet.offer_back(&mut self.inbox);
         if self.slots.running() >= self.ports.control.share(self.index) {
-            self.ports.control.on_change(self.index, cx.waker());
             self.ports.inlet.stop_waiting();
         }
         Poll::Pending
+    }
+
+    /// Wakes the worker when the limit that stops it changes, or the others have finished.
+    fn watch_limit(&self, cx: &mut Context<'_>) {
+        let control = &self.ports.control;
+        let limit = control.share(self.index);
+        if self.slots.running() < limit {
+            return;
+        }
+        control.on_change(self.index, cx.waker());
+        // Looked at again after registering: a change in between must not be missed.
+        if control.share(self.index) > limit {
+            cx.waker().wake_by_ref();
+        }
+    }
+
+    fn is_finished(&mut self, cx: &mut Context<'_>) -> bool {
+        if self.slots.running() > 0 {
+            return false;
+        }
+        let over = self.ended || self.ports.control.is_finished();
+        self.abandoned || over && self.inbox.is_empty() && self.hand_on(cx)
+    }
+
+    /// Runs user code; a panic fails the chunk at hand, and `burst` is called again.
+    fn guarded<R>(&mut self, mut burst: impl FnMut(&mut Self) -> R) -> R {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| burst(self))) {
+                Ok(result) => return result,
+                Err(panic) => self.recover(panic),
+            }
+        }
+    }
+
+    fn recover(&mut self, panic: Box<dyn Any + Send>) {
+        let receipts = match self.slots.recover() {
+            Broken::Call(receipts) => receipts,
+            Broken::Readying => self.next_chunk().1,
+            // Not the user's: the supervisor starts the worker again.
+            Broken::Elsewhere => resume_unwind(panic),
+        };
+        self.fail_all(receipts, Failure::reject(Panicked::from_payload(panic)));
+    }
+
+    fn collect(&mut self) {
+        let Self {
+            slots, finished, ..
+        } = self;
+        slots.poll_woken(|receipts, result| finished.push((receipts, result)));
+        self.finish_all();
+    }
+
+    fn finish_all(&mut self) {
+        while let Some((receipts, result)) = self.finished.pop() {
+            self.finish(receipts, result);
+        }
+    }
+
+    fn next_chunk(&mut self) -> (Vec<T>, Vec<Receipt>) {
+        let count = self.inbox.len().min(self.max);
+        self.ports.stats.add_received(count);
+        let chunk = self.inbox.drain(..count).map(Message::into_parts);
+        chunk.unzip()
     }
 
     /// Hands finished messages on; whether all are, and there is room for more.
@@ -174,7 +240,11 @@ where
         loop {
             let clear = self.ports.failures.poll_clear(cx).is_ready();
             match self.ports.outlet.poll_room(cx) {
-                Poll::Ready(0) => self.done.clear(),
+                Poll::Ready(0) => {
+                    self.done.clear();
+                    self.abandoned = true;
+                    return false;
+                }
                 Poll::Ready(_) => {}
                 Poll::Pending => return false,
             }
@@ -189,24 +259,26 @@ where
 
     /// Starts one chunk; whether there was one to start.
     fn start(&mut self, cx: &mut Context<'_>) -> bool {
-        if self.slots.running() >= self.ports.control.share(self.index) || !self.fill(cx) {
+        // What is in hand is finished, even by a worker that is left without a share.
+        let share = self.ports.control.share(self.index);
+        let limit = share.max(usize::from(!self.inbox.is_empty()));
+        if self.slots.running() >= limit || !self.fill(cx) {
             return false;
         }
         let Poll::Ready(ready) = self.slots.poll_ready() else {
             return false;
         };
-        let count = self.inbox.len().min(self.max);
-        self.ports.stats.add_received(count);
-        let chunk = self.inbox.drain(..count).map(Message::into_parts);
-        let (payloads, receipts): (Vec<T>, Vec<Receipt>) = chunk.unzip();
-        let ended = match ready {
-            Ok(slot) => self.slots.start(slot, payloads, receipts),
-            Err(Some(error)) => Some((receipts, Ended::Error(error))),
-            Err(None) => Some((receipts, Ended::Panic(Box::new("poll_ready panicked")))),
-        };
-        if let Some((receipts, ended)) = ended {
-            self.finish(receipts, ended);
+        let (payloads, receipts) = self.next_chunk();
+        let Self {
+            slots, finished, ..
+        } = self;
+        match ready {
+            Ok(slot) => slots.start(slot, payloads, receipts, |receipts, result| {
+                finished.push((receipts, result));
+            }),
+            Err(error) => finished.push((receipts, Err(error))),
         }
+        self.finish_all();
         true
     }
 
@@ -220,23 +292,18 @@ where
         !self.inbox.is_empty()
     }
 
-    fn finish(&mut self, receipts: Vec<Receipt>, ended: Ended<Vec<Result<U, E>>, S::Error>) {
+    fn finish(&mut self, receipts: Vec<Receipt>, result: Result<Vec<Result<U, E>>, S::Error>) {
+        match result {
+            Ok(results) => self.finish_each(receipts, results),
+            Err(error) => self.fail_all(receipts, Failure::from_error(error)),
+        }
+    }
+
+    fn fail_all(&mut self, receipts: Vec<Receipt>, failure: Failure) {
         let failures = &mut self.ports.failures;
-        match ended {
-            Ended::Response(results) => self.finish_each(receipts, results),
-            Ended::Error(error) => {
-                let failure = Failure::from_error(error);
-                let outcome = failure.into_outcome(failures.stage());
-                for receipt in receipts {
-                    failures.fail_as(receipt, outcome.clone());
-                }
-            }
-            Ended::Panic(panic) => {
-                let panicked = Panicked::from_payload(panic);
-                for receipt in receipts {
-                    failures.fail(receipt, panicked.clone());
-                }
-            }
+        let outcome = failure.into_outcome(failures.stage());
+        for receipt in receipts {
+            failures.fail_as(receipt, outcome.clone());
         }
     }
 
@@ -252,8 +319,6 @@ where
                 }
             }
         }
-        // Surplus results belong to nobody; what they hold must not panic the worker.
-        drop(std::panic::catch_unwind(AssertUnwindSafe(|| drop(results))));
     }
 }
 

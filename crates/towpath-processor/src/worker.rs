@@ -4,8 +4,10 @@
 //! room for, and park. Slots are polled whatever else the worker waits for.
 
 use std::{
+    any::Any,
     collections::VecDeque,
     future::poll_fn,
+    panic::{AssertUnwindSafe, catch_unwind, resume_unwind},
     sync::Arc,
     task::{Context, Poll},
 };
@@ -16,7 +18,7 @@ use tower_service::Service;
 
 use crate::{
     Carry, Discipline, Reply,
-    slots::{Ended, Slots},
+    slots::{Broken, Slots},
 };
 
 /// The least a worker asks an inlet for, however few slots it has.
@@ -42,6 +44,11 @@ where
     /// How many messages to ask a fused inlet for: more while calls are ready at once.
     want: usize,
     ended: bool,
+    /// Nobody takes the results any more: what comes in goes back to its source.
+    abandoned: bool,
+    /// Left without a share of the limit: finishes what it has, one by one, and takes no more.
+    retired: bool,
+    started: usize,
 }
 
 impl<T, U, S, C, X, D> Worker<T, U, S, C, X, D>
@@ -63,6 +70,9 @@ where
             done: VecDeque::new(),
             want: 1,
             ended: false,
+            abandoned: false,
+            retired: false,
+            started: 0,
         }
     }
 
@@ -74,7 +84,7 @@ where
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.slots.register(cx.waker());
-        self.collect();
+        self.guarded(Self::collect);
         let mut room;
         loop {
             room = self.hand_on(cx);
@@ -83,16 +93,45 @@ where
                 break;
             };
             budget.made_progress();
-            if !self.start(room, cx) {
+            if room == 0 || !self.start(room, cx) {
                 break;
             }
         }
         self.ports.outlet.flush();
+        self.watch_limit(cx);
         if self.is_finished(cx) {
             return Poll::Ready(());
         }
-        self.park(room, cx);
+        self.park(room);
         Poll::Pending
+    }
+
+    /// Runs user code, guarded once for many messages: a panic fails the one at hand, and
+    /// `burst` is called again for the rest.
+    fn guarded<R>(&mut self, mut burst: impl FnMut(&mut Self) -> R) -> R {
+        loop {
+            match catch_unwind(AssertUnwindSafe(|| burst(self))) {
+                Ok(result) => return result,
+                Err(panic) => self.recover(panic),
+            }
+        }
+    }
+
+    #[cold]
+    fn recover(&mut self, panic: Box<dyn Any + Send>) {
+        let (receipt, ticket) = match self.slots.recover() {
+            Broken::Call(held) => held,
+            Broken::Readying => match self.discipline.next(&mut self.inbox) {
+                Some((message, ticket)) => (message.into_parts().1, ticket),
+                None => return,
+            },
+            // Not the user's: the supervisor starts the worker again.
+            Broken::Elsewhere => resume_unwind(panic),
+        };
+        let failures = &mut self.ports.failures;
+        failures.panicked(receipt, panic);
+        self.discipline
+            .finish(ticket, None, failures, &mut |_, _| {});
     }
 
     /// Takes the results of the slots that were woken.
@@ -105,8 +144,8 @@ where
             done,
             ..
         } = self;
-        slots.poll_woken(|(held, ended)| {
-            finish(held, ended, discipline, &**reply, &mut ports.failures, done);
+        slots.poll_woken(|held, result| {
+            finish(held, result, discipline, &**reply, &mut ports.failures, done);
         });
     }
 
@@ -119,6 +158,7 @@ where
             let room = match self.ports.outlet.poll_room(cx) {
                 Poll::Ready(0) => {
                     self.done.clear();
+                    self.abandoned = true;
                     return 0;
                 }
                 Poll::Ready(room) => room,
@@ -135,20 +175,24 @@ where
 
     /// Starts messages while there is room for their results; whether any was.
     fn start(&mut self, room: usize, cx: &mut Context<'_>) -> bool {
-        if room == 0 {
-            return false;
-        }
-        let limit = self.ports.control.share(self.index);
-        let mut started = 0;
-        while self.may_start(limit, room) && self.has_next(limit, cx) {
-            match self.slots.poll_ready() {
-                Poll::Ready(ready) => self.start_one(ready),
-                Poll::Pending => break,
-            }
-            started += 1;
-        }
+        let share = self.ports.control.share(self.index);
+        self.retired = share == 0;
+        let limit = share.max(usize::from(!self.inbox.is_empty()));
+        let before = self.started;
+        self.guarded(|worker| worker.start_burst(limit, room, cx));
+        let started = self.started - before;
         self.ports.stats.add_received(started);
         started > 0
+    }
+
+    fn start_burst(&mut self, limit: usize, room: usize, cx: &mut Context<'_>) {
+        while self.may_start(limit, room) && self.has_next(limit, cx) {
+            let Poll::Ready(ready) = self.slots.poll_ready() else {
+                return;
+            };
+            self.started += 1;
+            self.start_one(ready);
+        }
     }
 
     /// A result must always have a place: its slot, or the room that was granted.
@@ -164,7 +208,7 @@ where
             if self.discipline.has_next(&mut self.inbox, failures) {
                 return true;
             }
-            if self.ended || !self.inbox.is_empty() || !failures.is_clear() {
+            if self.ended || self.retired || !self.inbox.is_empty() || !failures.is_clear() {
                 return false;
             }
             let idle = limit - self.slots.running();
@@ -177,38 +221,51 @@ where
         }
     }
 
-    fn start_one(&mut self, ready: Result<usize, Option<S::Error>>) {
+    #[inline]
+    fn start_one(&mut self, ready: Result<usize, S::Error>) {
         let Some((message, ticket)) = self.discipline.next(&mut self.inbox) else {
             return;
         };
         let (payload, receipt) = message.into_parts();
-        let ended = match ready {
+        let Self {
+            slots,
+            discipline,
+            reply,
+            ports,
+            done,
+            ..
+        } = self;
+        let mut end = |held, result| {
+            finish(held, result, discipline, &**reply, &mut ports.failures, done);
+        };
+        match ready {
             Ok(index) => {
                 let request = C::carry(payload, &receipt);
-                match self.slots.start(index, request, (receipt, ticket)) {
-                    Some(ended) => ended,
-                    None => return,
-                }
+                slots.start(index, request, (receipt, ticket), end);
             }
-            Err(Some(error)) => ((receipt, ticket), Ended::Error(error)),
-            Err(None) => ((receipt, ticket), Ended::Panic(Box::new("poll_ready panicked"))),
-        };
-        let (held, ended) = ended;
-        finish(
-            held,
-            ended,
-            &mut self.discipline,
-            &*self.reply,
-            &mut self.ports.failures,
-            &mut self.done,
-        );
+            Err(error) => end((receipt, ticket), Err(error)),
+        }
+    }
+
+    /// Wakes the worker when the limit that stops it changes, or the others have finished.
+    fn watch_limit(&self, cx: &mut Context<'_>) {
+        let control = &self.ports.control;
+        let limit = control.share(self.index);
+        if self.slots.running() < limit {
+            return;
+        }
+        control.on_change(self.index, cx.waker());
+        // Looked at again after registering: a change in between must not be missed.
+        if control.share(self.index) > limit {
+            cx.waker().wake_by_ref();
+        }
     }
 
     fn is_finished(&mut self, cx: &mut Context<'_>) -> bool {
-        let idle = self.slots.running() == 0 && self.inbox.is_empty() && self.done.is_empty();
-        let inlet_over = self.ended || self.ports.control.is_finished();
-        idle && inlet_over
-            && self.discipline.waiting() == 0
+        let empty = self.inbox.is_empty() && self.done.is_empty() && self.discipline.waiting() == 0;
+        let over = empty && (self.ended || self.ports.control.is_finished());
+        self.slots.running() == 0
+            && (over || self.abandoned)
             && self.ports.failures.poll_clear(cx).is_ready()
             && self.ports.outlet.poll_drained(cx).is_ready()
     }
@@ -216,15 +273,11 @@ where
     /// Lets others have what this worker cannot use while it waits.
     ///
     /// It waits for room or for messages, never for neither: `room` is what it saw last.
-    fn park(&mut self, room: usize, cx: &mut Context<'_>) {
+    fn park(&mut self, room: usize) {
         if self.slots.running() > 0 {
             self.want = 1;
         }
-        let control = &self.ports.control;
-        let limit = control.share(self.index);
-        if self.slots.running() >= limit {
-            control.on_change(self.index, cx.waker());
-        }
+        let limit = self.ports.control.share(self.index);
         self.ports.inlet.offer_back(&mut self.inbox);
         if self.slots.running() >= limit || room == 0 {
             self.ports.inlet.stop_waiting();
@@ -232,10 +285,12 @@ where
     }
 }
 
-/// Settles or hands on what a call came to.
+/// Hands on what a call came to, or settles its failure.
+#[inline(always)]
+#[expect(clippy::inline_always, reason = "saves copies of payloads: 60 instructions a message")]
 fn finish<T, R, E, X, D>(
     (receipt, ticket): Held<D, T, R>,
-    ended: Ended<R, E>,
+    result: Result<R, E>,
     discipline: &mut D,
     reply: &X,
     failures: &mut FailureRoute,
@@ -245,14 +300,10 @@ fn finish<T, R, E, X, D>(
     D: Discipline<T, R>,
     E: Into<BoxError>,
 {
-    let response = match ended {
-        Ended::Response(response) => Some((response, receipt)),
-        Ended::Error(error) => {
+    let response = match result {
+        Ok(response) => Some((response, receipt)),
+        Err(error) => {
             failures.fail(receipt, error);
-            None
-        }
-        Ended::Panic(panic) => {
-            failures.panicked(receipt, panic);
             None
         }
     };

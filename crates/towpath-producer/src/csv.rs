@@ -8,13 +8,13 @@ use std::{fmt, num::NonZeroUsize, path::Path, sync::Arc};
 
 use towpath_core::{BoxError, Delivery, Intake, Origin, Producer, Received, Unacknowledged};
 
-use reader::{Rows, RowReader};
+use reader::{RowReader, Rows};
 pub use row::{CsvRow, RowError};
 pub use tap::RowTooLong;
 
 use crate::{
     blocks::{Blocks, opened},
-    open_file::FileProgress,
+    open_file::{FileProgress, OpenError},
 };
 
 /// Hands out a file of comma-separated values row by row; gzip is recognised by its
@@ -25,12 +25,12 @@ use crate::{
 /// is for the decoder to refuse, and so becomes a dead letter with its line number. The
 /// position of a message is the line on which its row begins, from 1.
 ///
-/// The file is read on the blocking pool, a block of up to 256 rows and 64 KiB at a
+/// The file is read on the blocking pool, a block of up to 512 rows and 64 KiB at a
 /// time, and one block ahead; a row that is kept keeps its block. A pipe is handed out
 /// row by row. Empty lines are no rows, and a byte order mark is left out.
 ///
 /// # Errors
-/// `open` fails with [`OpenError`](crate::OpenError), also for a file without a header
+/// `open` fails with [`OpenError`], also for a file without a header
 /// and for one that lacks [required columns](Self::require_columns). `receive` fails
 /// with [`ReadError`](crate::ReadError) in a [`Permanent`](towpath_core::Permanent), when
 /// the rows before it are out: for a truncated or corrupt file, and for a row that is
@@ -87,10 +87,7 @@ impl Csv {
     }
 
     /// Fails to open a file that lacks one of these columns; the error names all it lacks.
-    pub fn require_columns<N: Into<String>>(
-        mut self,
-        names: impl IntoIterator<Item = N>,
-    ) -> Self {
+    pub fn require_columns<N: Into<String>>(mut self, names: impl IntoIterator<Item = N>) -> Self {
         self.options.required.extend(names.into_iter().map(N::into));
         self
     }
@@ -112,12 +109,14 @@ impl Csv {
     async fn opened(&mut self) -> Result<&mut Blocks<RowReader, Rows>, BoxError> {
         let rows = match self.rows.take() {
             Some(rows) => rows,
-            None => {
-                let options = self.options.clone();
-                Blocks::new(opened(move || RowReader::open(&options)).await?)
-            }
+            None => Blocks::new(opened(self.opening()).await?),
         };
         Ok(self.rows.insert(rows))
+    }
+
+    fn opening(&self) -> impl FnOnce() -> Result<RowReader, OpenError> + Send + use<> {
+        let options = self.options.clone();
+        move || RowReader::open(&options)
     }
 }
 

@@ -61,9 +61,10 @@ impl IntervalSource {
     }
 
     fn over(&self) -> Received {
-        match self.next < self.limit {
-            true => Received::More,
-            false => Received::End,
+        if self.next < self.limit {
+            Received::More
+        } else {
+            Received::End
         }
     }
 

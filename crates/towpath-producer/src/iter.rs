@@ -1,10 +1,6 @@
 //! Iterators as sources: those that have their items at hand, and those that block.
 
-use std::{
-    fmt,
-    iter::Fuse,
-    num::NonZeroUsize,
-};
+use std::{fmt, iter::Fuse, num::NonZeroUsize};
 
 use towpath_core::{BoxError, Delivery, Intake, Permanent, Producer, Received, Unacknowledged};
 

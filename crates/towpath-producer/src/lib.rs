@@ -16,6 +16,7 @@
 //!              └──────────────────────────────┘
 //! ```
 
+pub mod cumulative;
 mod gate;
 mod settle;
 mod source;

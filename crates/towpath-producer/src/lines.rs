@@ -22,7 +22,7 @@ use crate::{
 /// mark at the beginning is left out. Empty lines are lines, unless they are
 /// [skipped](Self::skip_blank).
 ///
-/// The file is read on the blocking pool, a block of up to 256 lines and 64 KiB at a
+/// The file is read on the blocking pool, a block of up to 512 lines and 64 KiB at a
 /// time, and one block ahead; a line that is kept keeps its block. A pipe is handed out
 /// line by line.
 ///
@@ -30,7 +30,7 @@ use crate::{
 /// [`Line::as_str`] and [`Line::bytes`] fail for it.
 ///
 /// # Errors
-/// `open` fails with [`OpenError`](crate::OpenError), `receive` with
+/// `open` fails with [`OpenError`], `receive` with
 /// [`ReadError`](crate::ReadError) in a [`Permanent`](towpath_core::Permanent), when the
 /// lines before it are out.
 ///

@@ -91,7 +91,7 @@ pub(crate) struct Input {
 }
 
 /// Lines or rows of a regular file that are read at a time.
-const BLOCK: usize = 256;
+const BLOCK: usize = 512;
 /// Bytes taken out of a file at a time: few enough that the progress is no staircase.
 const BUFFER: usize = 16 * 1024;
 const GZIP_MAGIC: &[u8] = &[0x1f, 0x8b];
@@ -193,10 +193,11 @@ fn decompressed(mut file: Counted) -> io::Result<Box<dyn Read + Send>> {
         .read_to_end(&mut head)?;
     let is_gzip = head == GZIP_MAGIC;
     let whole = Cursor::new(head).chain(file);
-    Ok(match is_gzip {
-        true => Box::new(MultiGzDecoder::new(BufReader::with_capacity(BUFFER, whole))),
-        false => Box::new(whole),
-    })
+    if !is_gzip {
+        return Ok(Box::new(whole));
+    }
+    let whole = BufReader::with_capacity(BUFFER, whole);
+    Ok(Box::new(MultiGzDecoder::new(whole)))
 }
 
 /// Counts what is read of a file.

@@ -13,9 +13,7 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep_until};
-use towpath_core::{
-    BoxError, Intake, Origin, Producer, Received, Redelivery, Settlement, Token,
-};
+use towpath_core::{BoxError, Intake, Origin, Producer, Received, Redelivery, Settlement, Token};
 
 pub use acknowledger::{RedeliverToken, Redeliveries};
 pub use parking::GivenUp;
@@ -63,10 +61,8 @@ pub struct Redeliver<P: Producer> {
     draining: bool,
 }
 
-type Inlet<P> = Intake<
-    <P as Producer>::Payload,
-    RedeliverToken<<P as Producer>::Payload, Token<P>>,
->;
+type Inlet<P> =
+    Intake<<P as Producer>::Payload, RedeliverToken<<P as Producer>::Payload, Token<P>>>;
 
 /// Deliveries of a message, unless said otherwise.
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
@@ -128,7 +124,9 @@ impl<P: Producer<Payload: Clone>> Redeliver<P> {
 
     fn take_pushed(&mut self) {
         let (payloads, tokens, origins) = self.intake.take(self.intake.len());
-        let origins = origins.into_iter().chain(iter::repeat_with(Origin::default));
+        let origins = origins
+            .into_iter()
+            .chain(iter::repeat_with(Origin::default));
         for ((payload, token), origin) in payloads.zip(tokens).zip(origins) {
             let kept = self.parking.keep(payload, origin);
             self.ready.push_back(Ready { token, kept });
@@ -143,8 +141,9 @@ impl<P: Producer<Payload: Clone>> Redeliver<P> {
             let again = !self.draining && next.kept.delivery < self.attempts.get();
             // A clone may panic: nothing is taken before it is there.
             let copy = again.then(|| next.kept.payload.clone());
-            let delivery = self.ready.pop_front().map(|ready| ready.deliver(copy));
-            delivery.into_iter().for_each(|delivery| intake.push(delivery));
+            if let Some(ready) = self.ready.pop_front() {
+                intake.push(ready.deliver(copy));
+            }
         }
     }
 

@@ -80,12 +80,13 @@ impl<A: Acknowledger> Teller<A> {
         let mut run = Vec::new();
         while self.table.take(&mut run).await {
             let count = run.len();
-            if let Err(failed) = self.tell(&mut run).await {
+            let told = self.tell(&mut run).await;
+            run.clear();
+            self.table.told(count);
+            if let Err(failed) = told {
                 self.stats.failed.fetch_add(failed.count as u64, Relaxed);
                 self.report(&failed);
-                run.clear();
             }
-            self.table.told(count);
         }
     }
 

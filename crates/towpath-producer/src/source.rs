@@ -1,8 +1,13 @@
 //! A producer as a stage: asked only for what somebody can take.
 
 use std::{
-    collections::VecDeque, fmt, future::poll_fn, num::NonZeroUsize, panic::AssertUnwindSafe,
-    sync::Arc, time::Duration,
+    collections::VecDeque,
+    fmt,
+    future::poll_fn,
+    num::NonZeroUsize,
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+    time::Duration,
 };
 
 use futures_util::FutureExt as _;
@@ -249,10 +254,11 @@ impl<P: Producer> Receiving<P> {
             let (outlet, table, ledger) = (&mut self.outlet, &self.table, &self.context.failures.ledger);
             let demand = async {
                 poll_fn(|cx| ledger.poll_at_most(limit, cx)).await;
-                if let Some(table) = table {
-                    table.room(self.max_outstanding).await;
-                }
-                poll_fn(|cx| outlet.poll_room(cx)).await
+                let untold = match table {
+                    Some(table) => table.room(self.max_outstanding).await,
+                    None => usize::MAX,
+                };
+                poll_fn(|cx| outlet.poll_room(cx)).await.min(untold)
             };
             tokio::select! {
                 biased;
@@ -263,9 +269,9 @@ impl<P: Producer> Receiving<P> {
     }
 
     async fn turn(&mut self, room: usize) -> Turn {
-        let left = self.context.budget - self.context.failures.ledger.in_flight().min(self.context.budget - 1);
-        let demand = room.min(usize::try_from(left).unwrap_or(usize::MAX));
-        self.intake.ask(demand);
+        let in_flight = self.context.failures.ledger.in_flight();
+        let left = self.context.budget.saturating_sub(in_flight).max(1);
+        self.intake.ask(room.min(usize::try_from(left).unwrap_or(usize::MAX)));
         let receiving = AssertUnwindSafe(self.producer.receive(&mut self.intake));
         tokio::select! {
             biased;
@@ -283,7 +289,7 @@ impl<P: Producer> Receiving<P> {
         while !self.intake.is_empty() || !self.ready.is_empty() {
             let room = poll_fn(|cx| self.outlet.poll_room(cx)).await;
             if self.ready.is_empty() {
-                self.receipt(room.max(1));
+                self.receipt_in_budget(room.max(1)).await;
             }
             if room == 0 {
                 self.ready.clear();
@@ -294,10 +300,30 @@ impl<P: Producer> Receiving<P> {
         tokio::task::coop::consume_budget().await;
     }
 
+    /// As [`receipt`](Self::receipt), once the budget has room. What was received by several
+    /// sources at once, or pushed beyond the demand, waits for it here.
+    async fn receipt_in_budget(&mut self, count: usize) {
+        let budget = self.context.budget;
+        if budget == u64::MAX {
+            return self.receipt(count);
+        }
+        let ledger = self.context.failures.ledger.clone();
+        while self.ready.is_empty() {
+            poll_fn(|cx| ledger.poll_at_most(budget.saturating_sub(1), cx)).await;
+            ledger.within_budget(budget, |left| {
+                self.receipt(count.min(usize::try_from(left).unwrap_or(usize::MAX)));
+            });
+        }
+    }
+
     /// Makes messages of up to `count` of what was received.
     fn receipt(&mut self, count: usize) {
         let count = count.min(self.intake.len());
-        let originals = self.keep.map(|keep| keep(&self.intake.payloads()[..count]));
+        let payloads = &self.intake.payloads()[..count];
+        // A payload that panics when cloned goes on, without an original for its letter.
+        let originals = self
+            .keep
+            .and_then(|keep| catch_unwind(AssertUnwindSafe(|| keep(payloads))).ok());
         let (payloads, tokens, origins) = self.intake.take(count);
         let mut delivered = Delivered::new(self.context.failures.ledger.clone())
             .with_origins(origins)
@@ -309,9 +335,13 @@ impl<P: Producer> Receiving<P> {
         } else {
             drop(tokens);
         }
-        let receipts = delivered.into_receipts(u32::try_from(count).unwrap_or(u32::MAX));
-        let messages = payloads.zip(receipts).map(|(p, r)| Message::new(p, r));
-        self.ready.extend(messages);
+        let mut receipts = delivered.into_receipts(u32::try_from(count).unwrap_or(u32::MAX));
+        self.ready.reserve(count);
+        for payload in payloads {
+            if let Some(receipt) = receipts.next() {
+                self.ready.push_back(Message::new(payload, receipt));
+            }
+        }
         self.context.stats.add_sent(count);
     }
 

@@ -65,18 +65,17 @@ impl<A: Acknowledger> TokenTable<A> {
         number
     }
 
-    /// Waits until fewer than `ceiling` messages are unsettled or untold.
-    pub(crate) async fn room(&self, ceiling: usize) {
+    /// Waits until fewer than `ceiling` messages are unsettled or untold; tells how many fewer.
+    pub(crate) async fn room(&self, ceiling: usize) -> usize {
         poll_fn(|cx| {
             self.source.register(cx.waker());
             let state = self.lock();
-            if state.unsettled + state.untold < ceiling || state.closed {
-                Poll::Ready(())
-            } else {
-                Poll::Pending
+            match ceiling.saturating_sub(state.unsettled + state.untold) {
+                0 if !state.closed => Poll::Pending,
+                room => Poll::Ready(room.max(1)),
             }
         })
-        .await;
+        .await
     }
 
     /// The source hands out nothing more.

@@ -1,4 +1,4 @@
-//! What the tests of all sources need: somebody who receives, and a way to cut him short.
+//! What the tests of all sources need: an engine in small, that can be cut short.
 
 use std::error::Error;
 
@@ -14,13 +14,13 @@ pub(crate) struct Taken<P: Producer> {
     pub(crate) origin: Origin,
 }
 
-/// Asks a source for messages, and keeps what it pushes over calls that are cut short.
-pub(crate) struct Receiver<P: Producer> {
+/// Asks a source for messages as the engine does, and keeps what it pushes over calls that are cut short.
+pub(crate) struct Engine<P: Producer> {
     pub(crate) source: P,
     intake: Intake<P::Payload, Token<P>>,
 }
 
-impl<P: Producer> Receiver<P> {
+impl<P: Producer> Engine<P> {
     pub(crate) fn new(source: P) -> Self {
         Self {
             source,
@@ -28,20 +28,20 @@ impl<P: Producer> Receiver<P> {
         }
     }
 
-    /// Receives up to `room` messages.
+    /// Receives up to `room` messages more.
     pub(crate) async fn receive(&mut self, room: usize) -> Result<Received, BoxError> {
-        self.intake.ask(room);
+        self.intake.ask(room.saturating_add(self.intake.len()));
         self.source.receive(&mut self.intake).await
     }
 
     /// Polls one receive once and drops it, as a stage does that is stopped or woken.
     pub(crate) fn cut_short(&mut self, room: usize) -> Option<Result<Received, BoxError>> {
-        self.intake.ask(room);
+        self.intake.ask(room.saturating_add(self.intake.len()));
         self.source.receive(&mut self.intake).now_or_never()
     }
 
     pub(crate) async fn drain(&mut self, room: usize) -> Result<(), BoxError> {
-        self.intake.ask(room);
+        self.intake.ask(room.saturating_add(self.intake.len()));
         self.source.drain(&mut self.intake).await
     }
 
@@ -69,7 +69,10 @@ impl<P: Producer> Receiver<P> {
         let mut all = Vec::new();
         loop {
             let received = self.receive(room).await.expect("the source goes on");
-            assert!(self.intake.len() <= room, "the source pushed beyond the room");
+            assert!(
+                self.intake.len() <= room,
+                "the source pushed beyond the room"
+            );
             all.extend(self.payloads());
             if received == Received::End {
                 return all;
@@ -98,4 +101,46 @@ pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
         next = error.source();
     }
     text
+}
+
+/// A file that is gone when this is dropped.
+#[cfg(feature = "files")]
+pub(crate) fn file(bytes: impl AsRef<[u8]>) -> tempfile::NamedTempFile {
+    let file = tempfile::NamedTempFile::new().unwrap();
+    std::fs::write(file.path(), bytes).unwrap();
+    file
+}
+
+/// `bytes`, compressed.
+#[cfg(feature = "files")]
+pub(crate) fn gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    use std::io::Write as _;
+    let mut gzip = flate2::write::GzEncoder::new(Vec::new(), flate2::Compression::default());
+    gzip.write_all(bytes.as_ref()).unwrap();
+    gzip.finish().unwrap()
+}
+
+/// Compressed bytes that end in the middle.
+#[cfg(feature = "files")]
+pub(crate) fn truncated_gzip(bytes: impl AsRef<[u8]>) -> Vec<u8> {
+    let mut whole = gzip(bytes);
+    whole.truncate(whole.len() / 2);
+    whole
+}
+
+/// Receives until the source fails, and says with what, and what came before.
+#[cfg(feature = "files")]
+pub(crate) async fn until_it_fails<P: Producer>(
+    engine: &mut Engine<P>,
+) -> (Vec<P::Payload>, BoxError) {
+    let mut all = Vec::new();
+    loop {
+        let received = engine.receive(64).await;
+        all.extend(engine.payloads());
+        match received {
+            Ok(Received::More) => {}
+            Ok(Received::End) => panic!("the source ended"),
+            Err(error) => return (all, error),
+        }
+    }
 }

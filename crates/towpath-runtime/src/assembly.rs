@@ -161,6 +161,6 @@ impl Assembly {
 }
 
 /// The chunks of a link: one in each hand, and two on the way.
-pub(crate) fn buffers(producers: usize, consumers: usize) -> usize {
+pub(crate) const fn buffers(producers: usize, consumers: usize) -> usize {
     producers + consumers + 2
 }

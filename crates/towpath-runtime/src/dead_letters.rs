@@ -10,10 +10,13 @@ use towpath_core::{
     StageName, StageStats, Trigger, Work, Written, port,
 };
 
-use crate::assembly::Assembly;
+use crate::assembly::{Assembly, buffers};
 
 /// Workers that can hand letters on at once without waiting for each other.
 const HANDS: usize = 8;
+/// The kind of the stage that writes letters, and the chunks of the link to it.
+pub(crate) const LETTERS: &str = "dead letters";
+pub(crate) const LETTER_CHUNKS: usize = buffers(HANDS, 1);
 /// The first pause after a letter that could not be written; it doubles up to five seconds.
 const FIRST_BACKOFF: Duration = Duration::from_millis(20);
 const MAX_BACKOFF: Duration = Duration::from_secs(5);
@@ -22,7 +25,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 pub(crate) fn add_letters<S: Sink<DeadLetter>>(assembly: &mut Assembly, sink: SinkStage<S>) {
     let (outlet, inlet) = assembly.link::<Message<DeadLetter>>(HANDS, 1);
     assembly.letters = Some(outlet);
-    let info = sink.info().of_kind("dead letters");
+    let info = sink.info().of_kind(LETTERS);
     let stats = Arc::<StageStats>::default();
     let sink = Arc::new(sink);
     let opening = sink.clone();

@@ -2,7 +2,10 @@
 
 use std::{fmt, sync::Arc, time::Duration};
 
-use tokio::sync::{mpsc, watch};
+use tokio::{
+    sync::{mpsc, watch},
+    time::Instant,
+};
 use towpath_core::{
     Event, EventKind, FailureContext, StageControl, StageInfo, StageName, StageStats,
 };
@@ -24,7 +27,8 @@ pub(crate) struct Shared {
     pub(crate) gate: Gate,
     pub(crate) stages: Vec<Watched>,
     pub(crate) sources: Vec<WatchedSource>,
-    pub(crate) commands: mpsc::Sender<Command>,
+    pub(crate) kills: mpsc::Sender<Kill>,
+    pub(crate) stop: watch::Sender<Stop>,
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) drain_deadline: Duration,
     pub(crate) forgets: bool,
@@ -44,13 +48,30 @@ pub(crate) struct WatchedSource {
     pub(crate) settled: Arc<SettleStats>,
 }
 
-/// What the supervisor is asked to do.
+/// A worker that is to end as if it had died.
 #[derive(Debug)]
-pub(crate) enum Command {
-    /// Finish what was taken, at most for so long.
-    Drain(Duration),
-    /// End a worker as if it had died.
-    Kill { stage: StageName, worker: usize },
+pub(crate) struct Kill {
+    pub(crate) stage: StageName,
+    pub(crate) worker: usize,
+}
+
+/// Whether the pipeline was asked to stop, and by when.
+#[derive(Clone, Copy, Debug, Default)]
+pub(crate) struct Stop {
+    pub(crate) asked: bool,
+    pub(crate) by: Option<Instant>,
+}
+
+impl Stop {
+    /// Stops within a while; a later call can only shorten the time that is left.
+    pub(crate) fn within(&mut self, within: Duration) {
+        self.asked = true;
+        let by = Instant::now().checked_add(within);
+        self.by = match (self.by, by) {
+            (Some(known), Some(by)) => Some(known.min(by)),
+            (known, by) => known.or(by),
+        };
+    }
 }
 
 /// A change that cannot be made.
@@ -89,7 +110,7 @@ impl PipelineHandle {
             name: self.name().clone(),
             phase: self.phase(),
             counts: self.0.context.ledger.counts(),
-            bound: self.0.explanation.bound(),
+            bound: self.0.bound(),
             stages: self.0.stage_reports(),
         }
     }
@@ -142,8 +163,7 @@ impl PipelineHandle {
         if self.0.gate.set(SourceFlow::Stopping) {
             self.0.event(EventKind::Draining);
         }
-        // Full or gone: the supervisor is stopping already.
-        drop(self.0.commands.try_send(Command::Drain(deadline)));
+        self.0.stop.send_modify(|stop| stop.within(deadline));
     }
 
     /// Drains within `deadline` and waits for the end.
@@ -201,8 +221,8 @@ impl PipelineHandle {
             self.watched(stage)?;
         }
         let stage = stage.into();
-        // Full or gone: the supervisor is stopping already.
-        drop(self.0.commands.try_send(Command::Kill { stage, worker }));
+        // Full or gone: as many die already, or all of them.
+        drop(self.0.kills.try_send(Kill { stage, worker }));
         Ok(())
     }
 
@@ -216,6 +236,15 @@ impl PipelineHandle {
 }
 
 impl Shared {
+    /// The most messages that can be in flight, with the concurrency as it was set since.
+    pub(crate) fn bound(&self) -> u64 {
+        let peak = |name: &StageName| {
+            let stage = self.stages.iter().find(|s| s.info.name == *name);
+            stage.map_or(0, |s| s.control.peak())
+        };
+        self.explanation.bound_with(peak)
+    }
+
     pub(crate) fn event(&self, kind: EventKind) {
         self.event_at(self.context.pipeline.clone(), kind);
     }

@@ -16,7 +16,7 @@ use towpath_core::{DeadLetter, Guarantee, Observer, Sink, StageName};
 
 use crate::{
     BuildError, Explanation, PipelineHandle, Report, Restarts, RunError, Topology,
-    assembly::Assembly, dead_letters::add_letters, plan::Plan, promise::Promises, start::start,
+    assembly::Assembly, dead_letters::{LETTERS, add_letters}, plan::Plan, promise::Promises, start::start,
 };
 
 /// Messages per chunk, unless said otherwise.
@@ -100,7 +100,7 @@ impl Pipeline {
     ///
     /// While the sink fails, it is tried again with backoff, and the pipeline waits.
     pub fn dead_letter<S: Sink<DeadLetter>>(mut self, sink: SinkStage<S>) -> Self {
-        let info = sink.info().of_kind("dead letters");
+        let info = sink.info().of_kind(LETTERS);
         self.plan.add(info);
         self.letters = Some(Box::new(move |assembly| add_letters(assembly, sink)));
         self

@@ -4,6 +4,8 @@ use std::fmt::{self, Write as _};
 
 use towpath_core::{StageInfo, StageName};
 
+use crate::dead_letters::{LETTER_CHUNKS, LETTERS};
+
 /// A node of the plan, by its place.
 pub(crate) type Node = usize;
 
@@ -49,16 +51,19 @@ impl Plan {
     }
 
     /// The most messages that can be in flight: links, slots, and what stages hold.
-    pub(crate) fn bound(&self, max_demand: usize) -> u64 {
+    pub(crate) fn bound(&self, max_demand: usize, peak: impl Fn(&StageName) -> usize) -> u64 {
         let links = self.edges.iter().map(|edge| match edge.weight {
             1 => edge.buffers * max_demand,
             weight => edge.buffers.saturating_mul(weight),
         });
         let inside = self.stages.iter().map(|stage| {
-            let slots = if stage.kind == "processor" {
-                stage.concurrency.max(stage.workers * max_demand)
-            } else {
-                0
+            let slots = match stage.kind {
+                "processor" => {
+                    let concurrency = stage.concurrency.max(peak(&stage.name));
+                    concurrency.max(stage.workers * max_demand)
+                }
+                LETTERS => LETTER_CHUNKS * max_demand,
+                _ => 0,
             };
             slots + stage.holds
         });
@@ -156,7 +161,12 @@ pub struct Explanation {
 impl Explanation {
     /// The most messages that can be in flight.
     pub fn bound(&self) -> u64 {
-        let bound = self.topology.plan.bound(self.max_demand);
+        self.bound_with(|_| 0)
+    }
+
+    /// As [`bound`](Self::bound), where the concurrency of stages was set higher since.
+    pub(crate) fn bound_with(&self, peak: impl Fn(&StageName) -> usize) -> u64 {
+        let bound = self.topology.plan.bound(self.max_demand, peak);
         self.budget.map_or(bound, |budget| bound.min(budget))
     }
 }

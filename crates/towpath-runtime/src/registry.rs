@@ -25,9 +25,10 @@ pub fn find(name: &str) -> Option<PipelineHandle> {
     lock().get(&StageName::from(name)).cloned()
 }
 
-/// A name that is taken until this is dropped.
+/// A name that is taken until this is dropped. Each task of the pipeline holds on to it:
+/// a successor of the same name never runs beside what is left of its predecessor.
 #[derive(Debug)]
-pub(crate) struct Registered(StageName);
+pub(crate) struct Registered(PipelineHandle);
 
 /// Takes the name of a pipeline; `None` if another one has it.
 pub(crate) fn register(handle: &PipelineHandle) -> Option<Registered> {
@@ -36,12 +37,14 @@ pub(crate) fn register(handle: &PipelineHandle) -> Option<Registered> {
     if running.contains_key(&name) {
         return None;
     }
-    running.insert(name.clone(), handle.clone());
-    Some(Registered(name))
+    running.insert(name, handle.clone());
+    Some(Registered(handle.clone()))
 }
 
 impl Drop for Registered {
     fn drop(&mut self) {
-        lock().remove(&self.0);
+        lock().remove(self.0.name());
+        // Whoever waits must learn it too when the pipeline was dropped and not stopped.
+        self.0.0.stopped.send_replace(true);
     }
 }

@@ -1,6 +1,9 @@
 //! From a pipeline as data to one that runs: check, wire, open, supervise.
 
-use std::sync::Arc;
+use std::{
+    panic::{AssertUnwindSafe, catch_unwind},
+    sync::Arc,
+};
 
 use tokio::{sync::mpsc, sync::watch, task::JoinSet, time::Instant};
 use towpath_core::{BoxError, Event, FailureContext, Ledger, Observer, StageName};
@@ -9,13 +12,13 @@ use towpath_producer::{Flow, Gate, SourceWorks};
 use crate::{
     BuildError, Pipeline, PipelineHandle, Running,
     assembly::{Assembly, SourceEntry, SourceSeed, StageEntry},
-    handle::{Command, Shared, Watched, WatchedSource},
+    handle::{Shared, Stop, Watched, WatchedSource},
     registry,
     supervisor::{Failure, StageRun, SourceRun, Supervisor},
 };
 
-/// Commands that wait for the supervisor; more are dropped, as it is stopping then.
-const COMMANDS: usize = 64;
+/// Workers that wait to be killed; more are spared.
+const KILLS: usize = 64;
 
 /// Checks a pipeline; reports every problem.
 pub(crate) fn check(pipeline: &Pipeline) -> Result<(), BuildError> {
@@ -69,7 +72,8 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     let context = context(&settings.name, settings.observer.clone());
     let gate = Gate::default();
     let failure = Failure::default();
-    let (commands, inbox) = mpsc::channel(COMMANDS);
+    let (kills, killed) = mpsc::channel(KILLS);
+    let stop = watch::Sender::new(Stop::default());
     let forgets = pipeline.promises.forgets();
     let mut assembly = Assembly {
         context: context.clone(),
@@ -81,7 +85,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         source_context: SourceSeed {
             gate: gate.clone(),
             budget: settings.budget.unwrap_or(u64::MAX),
-            failed: on_source_failure(&failure, &gate, &commands, settings.drain_deadline),
+            failed: on_source_failure(&failure, &gate, &stop, settings.drain_deadline),
         },
     };
     let order = pipeline.plan.clone();
@@ -101,7 +105,8 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         gate,
         stages: watched,
         sources: watched_sources,
-        commands,
+        kills,
+        stop,
         stopped: watch::Sender::new(false),
         drain_deadline: settings.drain_deadline,
         forgets,
@@ -114,18 +119,33 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         opening.await.map_err(|source| cannot_start(stage, source))?;
     }
     let sources = open_sources(openings).await?;
-    let supervisor = Supervisor::new(shared, stages, sources, settings.restarts, inbox, failure);
+    let supervisor = Supervisor::new(
+        shared,
+        registered,
+        stages,
+        sources,
+        settings.restarts,
+        killed,
+        failure,
+    );
     let mut tasks = JoinSet::new();
-    tasks.spawn(supervisor.run(registered));
+    tasks.spawn(supervisor.run());
     Ok(Running::new(handle, tasks))
 }
 
 fn context(name: &StageName, observer: Option<Arc<dyn Observer>>) -> FailureContext {
     let begun = Instant::now();
+    let observer: Arc<dyn Observer> = match observer {
+        // The pipeline must not fall over somebody who only looks on.
+        Some(observer) => Arc::new(move |event: &Event| {
+            drop(catch_unwind(AssertUnwindSafe(|| observer.event(event))));
+        }),
+        None => Arc::new(|_: &Event| {}),
+    };
     FailureContext {
         pipeline: name.clone(),
         ledger: Arc::new(Ledger::new(move || begun.elapsed())),
-        observer: observer.unwrap_or_else(|| Arc::new(|_: &Event| {})),
+        observer,
     }
 }
 
@@ -133,15 +153,14 @@ fn context(name: &StageName, observer: Option<Arc<dyn Observer>>) -> FailureCont
 fn on_source_failure(
     failure: &Failure,
     gate: &Gate,
-    commands: &mpsc::Sender<Command>,
+    stop: &watch::Sender<Stop>,
     deadline: std::time::Duration,
 ) -> Arc<dyn Fn(StageName, BoxError) + Send + Sync> {
-    let (failure, gate, commands) = (failure.clone(), gate.clone(), commands.clone());
+    let (failure, gate, stop) = (failure.clone(), gate.clone(), stop.clone());
     Arc::new(move |stage, error| {
         failure.source(stage, error);
         gate.set(Flow::Stopping);
-        // Full or gone: the supervisor is stopping already.
-        drop(commands.try_send(Command::Drain(deadline)));
+        stop.send_modify(|stop| stop.within(deadline));
     })
 }
 

@@ -7,7 +7,7 @@ use std::{
 };
 
 use tokio::{
-    sync::mpsc,
+    sync::{mpsc, watch},
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep, sleep_until, timeout_at},
 };
@@ -18,7 +18,7 @@ use crate::{
     Ending, Report, Restarts, Strategy,
     assembly::Factory,
     error::Failed,
-    handle::{Command, Shared},
+    handle::{Kill, Shared, Stop},
     registry::Registered,
     restarts::Intensity,
 };
@@ -63,15 +63,17 @@ struct Task {
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
+    registered: Arc<Registered>,
     stages: Vec<StageRun>,
     sources: Vec<SourceRun>,
     tasks: JoinSet<()>,
     places: HashMap<Id, Task>,
     intensity: Intensity,
-    commands: mpsc::Receiver<Command>,
+    kills: mpsc::Receiver<Kill>,
+    stop: watch::Receiver<Stop>,
     failure: Failure,
-    deadline: Option<Instant>,
-    stopping: bool,
+    /// What was abandoned before the pipeline was cut short: it came again, or has counted.
+    abandoned_before: Option<u64>,
 }
 
 // === impl Failure ===
@@ -119,35 +121,39 @@ impl SourceRun {
 impl Supervisor {
     pub(crate) fn new(
         shared: Arc<Shared>,
+        registered: Registered,
         stages: Vec<StageRun>,
         sources: Vec<SourceRun>,
         restarts: Restarts,
-        commands: mpsc::Receiver<Command>,
+        kills: mpsc::Receiver<Kill>,
         failure: Failure,
     ) -> Self {
         Self {
+            stop: shared.stop.subscribe(),
             shared,
+            registered: Arc::new(registered),
             stages,
             sources,
             tasks: JoinSet::new(),
             places: HashMap::new(),
             intensity: Intensity::new(restarts),
-            commands,
+            kills,
             failure,
-            deadline: None,
-            stopping: false,
+            abandoned_before: None,
         }
     }
 
     /// Runs the pipeline to its end.
-    pub(crate) async fn run(mut self, registered: Registered) -> Report {
+    pub(crate) async fn run(mut self) -> Report {
         self.start_all();
         self.shared.event(EventKind::Started);
         let in_time = self.supervise().await;
         let report = self.report(in_time);
-        drop(registered);
         self.shared.event(EventKind::Stopped);
-        self.shared.stopped.send_replace(true);
+        let shared = self.shared.clone();
+        // With the last task goes the name; only one that blocks its thread still keeps it.
+        drop(self);
+        shared.stopped.send_replace(true);
         report
     }
 
@@ -178,7 +184,9 @@ impl Supervisor {
         let Some(work) = work else {
             return;
         };
+        let registered = self.registered.clone();
         let abort = self.tasks.spawn(async move {
+            let _registered = registered;
             if !pause.is_zero() {
                 sleep(pause).await;
             }
@@ -192,7 +200,7 @@ impl Supervisor {
     /// Waits for every task; `false` when the deadline came first or the pipeline gave up.
     async fn supervise(&mut self) -> bool {
         loop {
-            let deadline = self.deadline;
+            let deadline = self.stop.borrow_and_update().by;
             let due = async move {
                 match deadline {
                     Some(at) => sleep_until(at).await,
@@ -209,26 +217,13 @@ impl Supervisor {
                         return false;
                     },
                 },
-                Some(command) = self.commands.recv() => self.obey(command),
+                _ = self.stop.changed() => {}
+                Some(Kill { stage, worker }) = self.kills.recv() => self.kill(&stage, worker),
                 () = due => {
                     self.cut_short().await;
                     return false;
                 }
             }
-        }
-    }
-
-    fn obey(&mut self, command: Command) {
-        match command {
-            Command::Drain(within) => {
-                self.stopping = true;
-                let at = Instant::now().checked_add(within);
-                self.deadline = match (self.deadline, at) {
-                    (Some(known), Some(at)) => Some(known.min(at)),
-                    (known, at) => known.or(at),
-                };
-            }
-            Command::Kill { stage, worker } => self.kill(&stage, worker),
         }
     }
 
@@ -319,6 +314,7 @@ impl Supervisor {
     /// Ends what still runs. Handlers are dropped first, then what they held is given back.
     async fn cut_short(&mut self) {
         self.shared.gate.set(Flow::Stopping);
+        self.abandoned_before = Some(self.shared.context.ledger.counts().abandoned);
         for task in self.places.values() {
             if !matches!(task.place, Place::Tell(_)) {
                 task.abort.abort();
@@ -354,7 +350,7 @@ impl Supervisor {
         let shared = &self.shared;
         let ledger = &shared.context.ledger;
         let counts = ledger.counts();
-        let ending = match (self.failure.take(), in_time, self.stopping) {
+        let ending = match (self.failure.take(), in_time, self.stop.borrow().asked) {
             (Some(failed), ..) => Ending::Failed {
                 error: chain(&failed),
             },
@@ -362,14 +358,18 @@ impl Supervisor {
             (None, true, true) => Ending::Stopped,
             (None, true, false) => Ending::Finished,
         };
-        let lost = if shared.forgets { counts.retried } else { counts.abandoned };
+        let lost = match self.abandoned_before {
+            _ if shared.forgets => counts.retried,
+            Some(before) => counts.abandoned - before,
+            None => 0,
+        };
         let abandoned = ledger.abandoned();
         Report {
             name: shared.context.pipeline.clone(),
             ending,
             counts,
             left: counts.in_flight + lost,
-            bound: shared.explanation.bound(),
+            bound: shared.bound(),
             dropped: ledger.reasons(),
             causes: ledger.recent_causes().iter().map(towpath_core::Cause::chain).collect(),
             abandoned: abandoned.iter().map(place_of).collect(),

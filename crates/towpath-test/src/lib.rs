@@ -1,1 +1,47 @@
 //! The test kit of Towpath: inject, await outcomes, record, fail on cue, check conservation.
+//!
+//! ```
+//! use towpath::{BoxError, Flow, Processor};
+//! use towpath_test::{Recorder, TestSource, check};
+//!
+//! # tokio::runtime::Builder::new_current_thread()
+//! #     .enable_time().start_paused(true).build().unwrap().block_on(async {
+//! let (source, outcomes) = TestSource::of([1, 2, 3]);
+//! let recorder = Recorder::new().fail_when(|n: &u32| *n == 20);
+//! let report = Flow::from(source)
+//!     .process(Processor::new("times ten", |n: u32| async move { Ok::<_, BoxError>(n * 10) }))
+//!     .sink(recorder.sink("record"))
+//!     .run()
+//!     .await
+//!     .unwrap();
+//!
+//! check(&report);
+//! assert_eq!(outcomes.only(0).word(), "done");
+//! assert_eq!(outcomes.only(1).word(), "rejected");
+//! assert_eq!(recorder.items(), [10, 30]);
+//! # });
+//! ```
+//!
+//! ```text
+//! TestSource ─▶ .. ─▶ Cue::handler ─▶ .. ─▶ Recorder::sink
+//!     ▲                fails, panics or          │
+//! Outcomes             hangs on cue              ▼ items, batches
+//! ```
+//!
+//! Run such tests on paused time (`#[tokio::test(start_paused = true)]`): nothing here
+//! sleeps to synchronise, every `wait_for` wakes on what it waits for.
+
+mod check;
+mod cue;
+mod hold;
+mod outcomes;
+mod probe;
+mod recorder;
+mod source;
+
+pub use check::{assert_no_leaks, check, check as assert_conserved};
+pub use cue::Cue;
+pub use outcomes::Outcomes;
+pub use probe::{Probe, ProbeAcknowledger, ProbeProducer, ProbeToken};
+pub use recorder::{Recorder, RecordingSink};
+pub use source::{TestAcknowledger, TestProducer, TestSource, TestToken};

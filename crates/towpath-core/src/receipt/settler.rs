@@ -16,8 +16,16 @@ pub struct Settler {
 
 impl Settler {
     /// Takes the receipt of a message that is done.
+    #[inline]
     pub fn push(&mut self, receipt: Receipt) {
         self.done.push(receipt);
+    }
+
+    /// Settles messages that are done, in order; leaves an empty buffer behind.
+    pub fn settle_all(&mut self, receipts: &mut Vec<Receipt>) {
+        self.flush();
+        std::mem::swap(&mut self.done, receipts);
+        self.flush();
     }
 
     /// Settles what was collected, in the order it came.
@@ -42,12 +50,16 @@ impl Settler {
     }
 
     fn settle_delivered(&mut self, delivered: &Delivered, run: &mut [Receipt]) {
+        let mut count = 0;
         self.indices.clear();
+        let wanted = delivered.port.is_some();
         for receipt in run.iter_mut().filter(|r| !r.is_settled()) {
             receipt.marks |= super::SETTLED;
-            self.indices.push(receipt.index);
+            count += 1;
+            if wanted {
+                self.indices.push(receipt.index);
+            }
         }
-        let count = self.indices.len() as u64;
         delivered.ledger.settled_done(count, delivered.took());
         if let Some((port, chunk)) = &delivered.port {
             port.settle_done(*chunk, &self.indices);

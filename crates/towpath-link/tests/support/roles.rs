@@ -77,6 +77,13 @@ pub(crate) async fn receive_all(mut receiver: Receiver<Item>) -> usize {
     0
 }
 
+/// Receives until the link ends, when all of its buffers are demand again.
+pub(crate) async fn see_credit_home(receiver: Receiver<Item>, buffers: usize) -> usize {
+    receive_all(receiver.clone()).await;
+    assert_eq!(receiver.empty_chunks(), buffers);
+    0
+}
+
 /// Receives some of each chunk, and offers the rest to the others.
 pub(crate) async fn receive_and_offer_back(mut receiver: Receiver<Item>) -> usize {
     while let Some(mut chunk) = receiver.recv().await {

@@ -4,11 +4,7 @@ use std::{collections::VecDeque, io, path::Path, sync::Arc};
 
 use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 
-use super::{
-    CsvRow, Options,
-    row::Block,
-    tap::Tap,
-};
+use super::{CsvRow, Options, row::Block, tap::Tap};
 use crate::open_file::{Input, OpenError, ReadError};
 
 /// Bytes of fields in a block, but for the last row.
@@ -72,13 +68,11 @@ impl RowReader {
         }
         let is_there = |name: &String| headers.iter().any(|header| header == name.as_bytes());
         let columns: Vec<_> = required.iter().filter(|n| !is_there(n)).cloned().collect();
-        match columns.is_empty() {
-            true => Ok(headers),
-            false => Err(OpenError::MissingColumns {
-                path: path.to_path_buf(),
-                columns,
-            }),
+        if !columns.is_empty() {
+            let path = path.to_path_buf();
+            return Err(OpenError::MissingColumns { path, columns });
         }
+        Ok(headers)
     }
 
     /// Reads the next block, empty when there is nothing more.

@@ -128,10 +128,10 @@ impl<P> Queue<P> {
     pub(super) fn take(&self, intake: &mut Intake<P, IngressToken>) -> Option<Received> {
         let room = intake.room();
         let (taken, over) = self.take_up_to(room, intake);
-        match over {
-            true => Some(Received::End),
-            false => (taken > 0 || room == 0).then_some(Received::More),
+        if over {
+            return Some(Received::End);
         }
+        (taken > 0 || room == 0).then_some(Received::More)
     }
 
     /// Hands out everything.

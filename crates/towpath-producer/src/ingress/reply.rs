@@ -44,7 +44,10 @@ impl Reply {
 impl Acknowledger for IngressReplies {
     type Token = IngressToken;
 
-    async fn settle(&mut self, run: &mut Vec<(IngressToken, Outcome)>) -> Result<Settled, BoxError> {
+    async fn settle(
+        &mut self,
+        run: &mut Vec<(IngressToken, Outcome)>,
+    ) -> Result<Settled, BoxError> {
         let all = run.len();
         let told = run.drain(..).map(|(token, outcome)| token.tell(outcome));
         let heard = told.filter(|heard| *heard).count();

@@ -97,14 +97,22 @@ impl LineReader {
 
     /// What is read of a line: as long as it may be, its end, and what may stand before it.
     fn limit(&self) -> u64 {
-        let mark = if self.number == 0 { BYTE_ORDER_MARK.len() } else { 0 };
+        let mark = if self.number == 0 {
+            BYTE_ORDER_MARK.len()
+        } else {
+            0
+        };
         self.max_line.saturating_add(b"\r\n".len() + mark) as u64
     }
 
     /// Leaves out the end of the line, the byte order mark, and what is too long.
     fn span(&self, start: usize, text: &[u8]) -> Span {
         let first = self.number == 0 && text[start..].starts_with(BYTE_ORDER_MARK);
-        let start = if first { start + BYTE_ORDER_MARK.len() } else { start };
+        let start = if first {
+            start + BYTE_ORDER_MARK.len()
+        } else {
+            start
+        };
         let line = &text[start..];
         let line = match line.strip_suffix(b"\n") {
             Some(line) => line.strip_suffix(b"\r").unwrap_or(line),

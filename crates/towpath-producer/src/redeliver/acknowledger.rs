@@ -2,9 +2,7 @@
 
 use std::{fmt, mem, sync::Arc, time::Duration};
 
-use towpath_core::{
-    Acknowledger, BoxError, Outcome, SettleOptions, Settled, UnsupportedOption,
-};
+use towpath_core::{Acknowledger, BoxError, Outcome, SettleOptions, Settled, UnsupportedOption};
 
 use super::parking::{Kept, Parking, Ready};
 
@@ -100,10 +98,7 @@ impl<P, A: Acknowledger> Redeliveries<P, A> {
 impl<P: Send + 'static, A: Acknowledger> Acknowledger for Redeliveries<P, A> {
     type Token = RedeliverToken<P, A::Token>;
 
-    async fn settle(
-        &mut self,
-        run: &mut Vec<(Self::Token, Outcome)>,
-    ) -> Result<Settled, BoxError> {
+    async fn settle(&mut self, run: &mut Vec<(Self::Token, Outcome)>) -> Result<Settled, BoxError> {
         for (token, outcome) in run.drain(..) {
             self.sort(token, outcome);
         }

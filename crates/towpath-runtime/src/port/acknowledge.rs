@@ -23,11 +23,15 @@ impl<T: Send> Outlet<Message<T>> for Acknowledge {
     }
 
     fn accept(&mut self, items: &mut VecDeque<Message<T>>) {
-        for message in items.drain(..) {
-            let (payload, receipt) = message.into_parts();
-            self.settler.push(receipt);
+        while !items.is_empty() {
             // A payload that panics when dropped has been processed all the same.
-            drop(catch_unwind(AssertUnwindSafe(|| drop(payload))));
+            drop(catch_unwind(AssertUnwindSafe(|| {
+                while let Some(message) = items.pop_front() {
+                    let (payload, receipt) = message.into_parts();
+                    self.settler.push(receipt);
+                    drop(payload);
+                }
+            })));
         }
     }
 

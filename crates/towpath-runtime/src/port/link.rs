@@ -41,8 +41,8 @@ impl<I: Send> Inlet<I> for LinkInlet<I> {
         let Some(chunk) = &mut self.chunk else {
             return Poll::Ready(false);
         };
-        if want >= chunk.len() {
-            inbox.extend(chunk.drain());
+        if want >= chunk.len() && inbox.is_empty() {
+            chunk.swap(inbox);
         } else {
             inbox.extend((0..want.max(1)).map_while(|_| chunk.pop()));
         }
@@ -112,11 +112,14 @@ impl<I: Send> Outlet<I> for LinkOutlet<I> {
             let Some(chunk) = &mut self.chunk else {
                 return;
             };
-            while let Some(item) = items.pop_front() {
-                if let Err(item) = chunk.push(item) {
-                    items.push_front(item);
-                    break;
-                }
+            if chunk.is_empty() && chunk.swap(items) {
+                return;
+            }
+            while chunk.room() > 0
+                && let Some(item) = items.pop_front()
+            {
+                // There is room: the chunk takes it.
+                drop(chunk.push(item));
             }
         }
     }

@@ -1,0 +1,3 @@
+//! What a pipeline promises, one test for each promise.
+
+mod batching;

@@ -1,0 +1,47 @@
+//! Run: `cargo run --release --example flights`
+//!
+//! A month of departures from New York, enriched and stored in SQLite; `--help` says what else.
+
+use std::io::Write;
+use std::process::ExitCode;
+
+use clap::Parser;
+use towpath_examples::flights::cli::{Cli, Format};
+use towpath_examples::flights::error::{FlightsError, chain};
+use towpath_examples::flights::pipeline;
+use towpath_examples::flights::progress::Progress;
+use towpath_examples::flights::summary::{Finished, Summary};
+
+#[tokio::main]
+async fn main() -> ExitCode {
+    match run(&Cli::parse()).await {
+        Ok(finished) => finished.exit_code(),
+        Err(error) => {
+            complain(&error);
+            ExitCode::FAILURE
+        }
+    }
+}
+
+async fn run(cli: &Cli) -> Result<Finished, FlightsError> {
+    let size = std::fs::metadata(&cli.job.input).map_or(0, |file| file.len());
+    let finished = pipeline::run(&cli.job, Progress::on_terminal(size)).await?;
+    print(&finished.summary, cli.report).map_err(FlightsError::Report)?;
+    if let Some(failure) = &finished.failure {
+        complain(failure);
+    }
+    Ok(finished)
+}
+
+fn print(summary: &Summary, format: Format) -> std::io::Result<()> {
+    let mut out = std::io::stdout().lock();
+    match format {
+        Format::Table => write!(out, "{summary}"),
+        Format::Json => writeln!(out, "{}", serde_json::to_string(summary)?),
+    }
+}
+
+fn complain(error: &FlightsError) {
+    // Where nobody listens there is nobody to tell; the exit status says it too.
+    writeln!(std::io::stderr(), "error: {}", chain(error)).unwrap_or_default();
+}
