@@ -9,9 +9,11 @@
 //!    +--> late ones too: batch by origin --> table `late_flights`
 //! ```
 //!
-//! Everything here but [`pipeline`] knows nothing of Towpath: it is what a program of this kind
+//! [`pipeline`] is where to begin: the job as it is drawn above, in as many lines. [`sinks`] are the
+//! ends of it, and [`attend`] looks after it while it runs. The rest is what a program of this kind
 //! has to write anyway. [`baseline`] does the same job in one hand-written loop, as the measure.
 
+pub mod attend;
 pub mod baseline;
 pub mod cli;
 pub mod dead_letters;
@@ -23,6 +25,7 @@ pub mod progress;
 pub mod record;
 pub mod reference;
 pub mod schema;
+pub mod sinks;
 pub mod store;
 pub mod summary;
 pub mod text;

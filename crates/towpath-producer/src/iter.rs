@@ -40,10 +40,10 @@ pub struct IterSource<I> {
 /// the call after it goes on.
 ///
 /// ```
-/// use std::{io, io::BufRead};
+/// use std::io::{self, BufRead as _, BufReader};
 /// use towpath_producer::BlockingIter;
 ///
-/// let input = BlockingIter::new(io::stdin().lines());
+/// let input = BlockingIter::new(BufReader::new(io::stdin()).lines());
 /// # let _ = input;
 /// ```
 pub struct BlockingIter<I: Iterator> {

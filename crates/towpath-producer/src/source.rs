@@ -319,6 +319,9 @@ impl<P: Producer> Receiving<P> {
     /// Makes messages of up to `count` of what was received.
     fn receipt(&mut self, count: usize) {
         let count = count.min(self.intake.len());
+        if count == 0 {
+            return;
+        }
         let payloads = &self.intake.payloads()[..count];
         // A payload that panics when cloned goes on, without an original for its letter.
         let originals = self

@@ -1,7 +1,5 @@
 //! What the tests of all sources need: an engine in small, that can be cut short.
 
-use std::error::Error;
-
 use futures_util::FutureExt as _;
 use towpath_core::{
     Acknowledger, BoxError, Intake, Origin, Outcome, Producer, Received, Settled, Token,
@@ -93,7 +91,8 @@ pub(crate) async fn settle<A: Acknowledger>(
 }
 
 /// An error and its causes, as a report shows them.
-pub(crate) fn chain(error: &(dyn Error + 'static)) -> String {
+#[cfg(feature = "files")]
+pub(crate) fn chain(error: &(dyn std::error::Error + 'static)) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(error) = next {

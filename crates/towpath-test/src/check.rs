@@ -32,7 +32,7 @@ pub fn assert_no_leaks(report: &Report) {
     );
 }
 
-fn laws(report: &Report) -> Result<(), Violation> {
+pub(crate) fn laws(report: &Report) -> Result<(), Violation> {
     conserved(&report.counts)?;
     settled(&report.counts)?;
     bounded(&report.counts, report.bound)

@@ -37,6 +37,7 @@ mod hold;
 mod outcomes;
 mod probe;
 mod recorder;
+pub mod snooze;
 mod source;
 
 pub use check::{assert_no_leaks, check, check as assert_conserved};

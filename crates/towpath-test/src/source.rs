@@ -133,6 +133,16 @@ impl<P: Send + 'static> TestSource<P> {
         self
     }
 
+    /// Awaits `first` in each call that tells it outcomes, before it notes them: a source
+    /// whose acknowledgements go through a pool or a lock.
+    pub fn settle_after<F>(mut self, first: impl Fn() -> F + Send + Sync + 'static) -> Self
+    where
+        F: Future<Output = ()> + Send + 'static,
+    {
+        self.settle.first = Some(Arc::new(move || Box::pin(first())));
+        self
+    }
+
     /// Accepts a settle option; all that are not named are refused.
     pub fn knows_option(mut self, name: impl Into<String>) -> Self {
         self.options.push(name.into());

@@ -1,4 +1,7 @@
-//! Staged dataflow pipelines for Rust, pulled and never pushed.
+//! The facade of Towpath: one crate to depend on.
+#![doc = include_str!("../../../README.md")]
+
+pub mod prelude;
 
 pub use towpath_batcher as batcher;
 pub use towpath_core as core;
@@ -13,7 +16,9 @@ pub use towpath_core::{
     SettleOptions, Sink, StageName, Trigger, Verdicts, Written,
 };
 pub use towpath_processor::{Call, Processor};
-pub use towpath_producer::Source;
+pub use towpath_producer::{Ingress, IngressHandle, Overflow, PushError, Source};
+#[cfg(feature = "files")]
+pub use towpath_producer::{Csv, CsvRow, Line, Lines, NdJson, json_line};
 pub use towpath_runtime::{
     BuildError, Delivered, Ending, Flow, Phase, Pipeline, PipelineHandle, Report, Restarts,
     RunError, Running, Status, Strategy, find, running,

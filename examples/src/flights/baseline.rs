@@ -18,7 +18,7 @@ use super::record::{self, Columns, Flight};
 use super::reference::Tables;
 use super::schema::Table;
 use super::store::{Store, StoreError};
-use super::summary::{Finished, Summary, Tally};
+use super::summary::{Finished, Stored, Summary};
 use super::text::Code;
 use super::{DECODE, ENRICH};
 
@@ -56,7 +56,7 @@ struct Work {
     flights: Batches,
     late: Batches,
     store: Store,
-    tally: Tally,
+    stored: Stored,
     summary: Summary,
 }
 
@@ -86,7 +86,7 @@ impl Work {
             letters: DeadLetters::create(&job.dead_letters)?,
             flights: batches(Table::Flights),
             late: batches(Table::Late),
-            tally: Tally::default(),
+            stored: Stored::default(),
             summary: Summary::default(),
         })
     }
@@ -131,19 +131,19 @@ impl Work {
     fn keep(&mut self, flight: Flight) -> Result<(), StoreError> {
         if flight.is_late() {
             self.late
-                .push(flight.clone(), &mut self.store, &self.tally)?;
+                .push(flight.clone(), &mut self.store, &mut self.stored)?;
         }
-        self.flights.push(flight, &mut self.store, &self.tally)?;
+        self.flights.push(flight, &mut self.store, &mut self.stored)?;
         let in_flight = self.flights.rows;
         self.summary.in_flight_high_water = self.summary.in_flight_high_water.max(in_flight);
         Ok(())
     }
 
     fn finish(mut self) -> Result<Summary, FlightsError> {
-        self.flights.flush(&mut self.store, &self.tally)?;
-        self.late.flush(&mut self.store, &self.tally)?;
+        self.flights.flush(&mut self.store, &mut self.stored)?;
+        self.late.flush(&mut self.store, &mut self.stored)?;
         self.letters.flush()?;
-        self.summary.add(self.tally.stored());
+        self.summary.add(self.stored);
         Ok(self.summary)
     }
 }
@@ -151,7 +151,7 @@ impl Work {
 // === impl Batches ===
 
 impl Batches {
-    fn push(&mut self, flight: Flight, store: &mut Store, tally: &Tally) -> Result<(), StoreError> {
+    fn push(&mut self, flight: Flight, store: &mut Store, stored: &mut Stored) -> Result<(), StoreError> {
         let origin = flight.origin();
         let batch = self.open.entry(origin).or_default();
         batch.push(flight);
@@ -159,14 +159,14 @@ impl Batches {
         if batch.len() < self.size {
             return Ok(());
         }
-        let written = write(self.table, origin, batch, store, tally)?;
+        let written = write(self.table, origin, batch, store, stored)?;
         self.rows -= written;
         Ok(())
     }
 
-    fn flush(&mut self, store: &mut Store, tally: &Tally) -> Result<(), StoreError> {
+    fn flush(&mut self, store: &mut Store, stored: &mut Stored) -> Result<(), StoreError> {
         for (origin, batch) in &mut self.open {
-            write(self.table, *origin, batch, store, tally)?;
+            write(self.table, *origin, batch, store, stored)?;
         }
         Ok(())
     }
@@ -177,10 +177,10 @@ fn write(
     origin: Code,
     batch: &mut Vec<Flight>,
     store: &mut Store,
-    tally: &Tally,
+    stored: &mut Stored,
 ) -> Result<u64, StoreError> {
     let written = store.write(table, batch.iter())? as u64;
-    tally.add(table, origin, written);
+    stored.add(table, origin, written);
     batch.clear();
     Ok(written)
 }

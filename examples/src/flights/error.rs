@@ -3,6 +3,8 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use towpath::{BoxError, BuildError, Ending, RunError};
+
 use super::dead_letters::DeadLetterError;
 use super::input::InputError;
 use super::reference::TableError;
@@ -13,6 +15,9 @@ use super::store::StoreError;
 #[non_exhaustive]
 pub enum FlightsError {
     /// The departures cannot be read.
+    #[error(transparent)]
+    Departures(BoxError),
+    /// The departures, or a table of reference, cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),
     /// A table of reference cannot be read.
@@ -33,9 +38,15 @@ pub enum FlightsError {
     /// The report cannot be printed.
     #[error("cannot print the report")]
     Report(#[source] std::io::Error),
-    /// The pipeline cannot be built or did not end by itself.
-    #[error("the pipeline failed")]
-    Pipeline(#[source] Box<dyn Error + Send + Sync>),
+    /// The pipeline cannot start.
+    #[error(transparent)]
+    Build(#[from] BuildError),
+    /// The pipeline did not come to its end.
+    #[error(transparent)]
+    Run(#[from] RunError),
+    /// The pipeline came to its end, and left something over.
+    #[error("the pipeline {0}")]
+    Ended(Ending),
 }
 
 /// An error and its causes in one line, each after a colon.

@@ -1,8 +1,9 @@
 //! One row of the table of departures, from bytes to typed columns.
 
-use std::sync::Arc;
+use std::sync::{Arc, OnceLock};
 
 use csv::ByteRecord;
+use towpath::producer::CsvRow;
 
 use super::LATE_MINUTES;
 use super::input::{self, MissingColumns};
@@ -103,6 +104,9 @@ pub struct Flight {
 #[derive(Debug, Clone, PartialEq, Eq, thiserror::Error)]
 #[non_exhaustive]
 pub enum RowError {
+    /// The row is of a file that has not all the columns.
+    #[error(transparent)]
+    Columns(#[from] MissingColumns),
     /// The row is shorter or longer than the header.
     #[error("the row has {found} fields, the header {expected}")]
     Fields {
@@ -141,6 +145,21 @@ pub enum RowError {
         /// Too long, or no text at all.
         source: TextError,
     },
+}
+
+/// Reads the rows of a file; where its columns are is found with the first one.
+pub fn decoder() -> impl Fn(&CsvRow) -> Result<Departure, RowError> + Send + Sync + 'static {
+    let known = OnceLock::new();
+    move |row| {
+        let columns = match known.get() {
+            Some(columns) => columns,
+            None => {
+                let columns = Columns::from_headers(row.headers())?;
+                known.get_or_init(|| columns)
+            }
+        };
+        parse(row.record(), columns)
+    }
 }
 
 /// Reads one row.

@@ -4,13 +4,14 @@
 //! a lock, where they queue fairly, instead of two connections that would poll for each other.
 
 use std::path::{Path, PathBuf};
-use std::sync::{Arc, Mutex, PoisonError};
+use std::sync::{Arc, Mutex, MutexGuard, PoisonError};
 use std::time::Duration;
 
 use rusqlite::{Connection, ErrorCode, MAIN_DB, Transaction, TransactionBehavior};
 
 use super::record::Flight;
 use super::schema::{self, Table};
+use super::summary::Stored;
 
 /// How long to wait for another program that holds the database.
 const PATIENCE: Duration = Duration::from_secs(5);
@@ -24,7 +25,14 @@ pub struct Store {
 
 /// The database, for several writers that take turns; blocks while it writes.
 #[derive(Debug, Clone)]
-pub struct SharedStore(Arc<Mutex<Store>>);
+pub struct SharedStore(Arc<Mutex<Shared>>);
+
+#[derive(Debug)]
+struct Shared {
+    /// `None` when it is closed.
+    store: Option<Store>,
+    stored: Stored,
+}
 
 /// Why the database cannot be used.
 #[derive(Debug, thiserror::Error)]
@@ -76,6 +84,9 @@ pub enum StoreError {
         /// What SQLite says.
         source: rusqlite::Error,
     },
+    /// The run is over: the batch comes too late.
+    #[error("the database is closed")]
+    Closed,
     /// A batch was not written, none of it.
     #[error("cannot write to table `{}` of `{}`", table.name(), path.display())]
     Write {
@@ -218,21 +229,38 @@ fn cannot_open(path: &Path, source: rusqlite::Error) -> StoreError {
 impl SharedStore {
     /// Shares a database.
     pub fn new(store: Store) -> Self {
-        Self(Arc::new(Mutex::new(store)))
+        Self(Arc::new(Mutex::new(Shared {
+            store: Some(store),
+            stored: Stored::default(),
+        })))
     }
 
-    /// Writes a batch as [`Store::write`] does, after the batches that came before.
+    /// Writes a batch of one origin as [`Store::write`] does, after the batches that came before.
     ///
     /// # Errors
-    /// Fails if any row cannot be written; then none is.
-    pub fn write<'a>(
-        &self,
-        table: Table,
-        rows: impl IntoIterator<Item = &'a Flight>,
-    ) -> Result<usize, StoreError> {
+    /// Fails if any row cannot be written, or the database is closed; then none is.
+    pub fn write(&self, table: Table, rows: &[Flight]) -> Result<(), StoreError> {
+        let mut shared = self.lock();
+        let store = shared.store.as_mut().ok_or(StoreError::Closed)?;
+        let written = store.write(table, rows)? as u64;
+        if let Some(first) = rows.first() {
+            shared.stored.add(table, first.origin(), written);
+        }
+        Ok(())
+    }
+
+    /// Waits for a batch that is being written, closes the database, and tells what was written.
+    ///
+    /// A batch that comes later is refused, so that the count stays true.
+    pub fn close(&self) -> Stored {
+        let mut shared = self.lock();
+        shared.store = None;
+        shared.stored.clone()
+    }
+
+    fn lock(&self) -> MutexGuard<'_, Shared> {
         // A writer that panicked has rolled its transaction back: the connection is sound.
-        let mut store = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        store.write(table, rows)
+        self.0.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 

@@ -3,7 +3,6 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::process::ExitCode;
-use std::sync::{Arc, Mutex, PoisonError};
 
 use serde::{Deserialize, Serialize};
 
@@ -44,10 +43,6 @@ pub struct Finished {
     /// What ended the run before the end of the file.
     pub failure: Option<FlightsError>,
 }
-
-/// Counts what was written, by table and origin; clones share the counts.
-#[derive(Debug, Clone, Default)]
-pub struct Tally(Arc<Mutex<Stored>>);
 
 /// How many rows were written.
 #[derive(Debug, Clone, Default, PartialEq, Eq)]
@@ -125,22 +120,15 @@ impl fmt::Display for Summary {
     }
 }
 
-// === impl Tally ===
+// === impl Stored ===
 
-impl Tally {
+impl Stored {
     /// Counts a batch that was written, all of it from one origin.
-    pub fn add(&self, table: Table, origin: Code, rows: u64) {
-        let mut stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
+    pub fn add(&mut self, table: Table, origin: Code, rows: u64) {
         match table {
-            Table::Flights => *stored.by_origin.entry(origin).or_default() += rows,
-            Table::Late => stored.late += rows,
+            Table::Flights => *self.by_origin.entry(origin).or_default() += rows,
+            Table::Late => self.late += rows,
         }
-    }
-
-    /// The counts so far.
-    pub fn stored(&self) -> Stored {
-        let stored = self.0.lock().unwrap_or_else(PoisonError::into_inner);
-        stored.clone()
     }
 }
 

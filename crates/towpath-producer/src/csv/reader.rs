@@ -7,8 +7,10 @@ use csv::{ByteRecord, Position, Reader, ReaderBuilder};
 use super::{CsvRow, Options, row::Block, tap::Tap};
 use crate::open_file::{Input, OpenError, ReadError};
 
-/// Bytes of fields in a block, but for the last row.
-const BLOCK_BYTES: usize = 64 * 1024;
+/// Bytes that the parser takes at a time.
+const BUFFER: usize = 64 * 1024;
+/// Bytes and fields in a block, but for the last row.
+const BLOCK_SIZE: usize = 64 * 1024;
 /// Blocks that are remembered, to be used again when nobody has rows of them any more.
 const BLOCKS: usize = 8;
 /// A record that was longer is not used again, so that no long row stays in memory.
@@ -45,7 +47,7 @@ impl RowReader {
                 .has_headers(false)
                 .flexible(true)
                 .delimiter(options.delimiter)
-                .buffer_capacity(BLOCK_BYTES)
+                .buffer_capacity(BUFFER)
                 .from_reader(Tap::new(input.bytes, options.max_row)),
             headers: Arc::default(),
             line_ended: true,
@@ -79,12 +81,12 @@ impl RowReader {
     fn read_block(&mut self) -> Arc<Block> {
         let mut block = self.spare_block();
         let rows = Arc::get_mut(&mut block).expect("nobody else has a spare block");
-        let mut bytes = 0;
+        let mut size = 0;
         rows.len = 0;
-        while rows.len < self.block && bytes < BLOCK_BYTES {
+        while rows.len < self.block && size < BLOCK_SIZE {
             let record = rows.spare_record();
             match self.read_row(record) {
-                Ok(true) => bytes += record.as_slice().len(),
+                Ok(true) => size += size_of_row(record),
                 Ok(false) => {
                     self.over = true;
                     break;
@@ -141,7 +143,8 @@ impl RowReader {
         let Some(begun) = record.position() else {
             return;
         };
-        let passed = now.line() - begun.line() - u64::from(self.line_ended);
+        let passed = now.line() - begun.line();
+        let passed = passed.saturating_sub(self.line_ended.into());
         if passed == 0 {
             return;
         }
@@ -150,6 +153,11 @@ impl RowReader {
         corrected.set_line(begun.line() + skipped);
         record.set_position(Some(corrected));
     }
+}
+
+/// A field costs memory even if it is empty.
+fn size_of_row(record: &ByteRecord) -> usize {
+    record.as_slice().len() + record.len()
 }
 
 fn line_ends(record: &ByteRecord) -> u64 {
@@ -182,7 +190,7 @@ impl Block {
             self.records.push(ByteRecord::new());
         }
         let record = &mut self.records[self.len];
-        if record.as_slice().len() > LONG {
+        if size_of_row(record) > LONG {
             *record = ByteRecord::new();
         }
         record

@@ -116,6 +116,20 @@ async fn a_block_that_is_in_use_is_not_written_over() {
     }
 }
 
+#[test]
+fn a_block_is_bounded_in_rows_bytes_and_fields() {
+    let narrow = "1\n".repeat(2000);
+    let long = format!("{}\n", "x".repeat(30_000)).repeat(10);
+    let wide = format!("{}\n", ",".repeat(30_000)).repeat(10);
+    for (rows, most) in [(narrow, 512), (long, 3), (wide, 3)] {
+        let text = file(format!("id\n{rows}"));
+        let blocks = RowReader::open(&Csv::new(text.path()).options).unwrap();
+        let lengths: Vec<_> = blocks.map(|block| block.unwrap().len()).collect();
+        assert_eq!(lengths.iter().sum::<usize>(), rows.lines().count());
+        assert_eq!(lengths.iter().max(), Some(&most));
+    }
+}
+
 #[tokio::test(start_paused = true)]
 async fn a_receive_of_rows_that_is_cut_short_loses_nothing() {
     let text = (0..3000)

@@ -250,6 +250,17 @@ async fn what_nobody_received_is_given_back_when_the_source_is_dropped() {
     );
 }
 
+#[test]
+fn handles_and_their_futures_can_cross_threads() {
+    fn crosses<T: Send>(_: &T) {}
+    fn is_shared<T: Send + Sync>(_: &T) {}
+    let (source, handle) = ingress(1, Overflow::Wait);
+    crosses(&source.source);
+    is_shared(&handle);
+    crosses(&handle.push(1));
+    crosses(&handle.push_and_wait(1));
+}
+
 #[tokio::test(start_paused = true)]
 async fn the_largest_capacity_is_no_panic() {
     let (mut source, handle) = ingress(usize::MAX, Overflow::Wait);

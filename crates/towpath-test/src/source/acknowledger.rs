@@ -2,6 +2,7 @@
 
 use std::{fmt, sync::Arc};
 
+use futures_util::future::BoxFuture;
 use towpath::{
     BoxError, Outcome, SettleOptions,
     core::{Acknowledger, Settled, UnsupportedOption},
@@ -17,13 +18,17 @@ pub struct TestAcknowledger<P> {
     returns: Arc<Returns<P>>,
 }
 
-/// How telling goes wrong.
-#[derive(Clone, Copy, Debug, Default)]
+/// How telling goes wrong, and what it waits for.
+#[derive(Clone, Default)]
 pub(super) struct SettleCue {
     pub(super) fails: usize,
     pub(super) panics: usize,
     pub(super) hangs: bool,
+    pub(super) first: Option<First>,
 }
+
+/// What comes before the outcomes of a run are noted.
+pub(super) type First = Arc<dyn Fn() -> BoxFuture<'static, ()> + Send + Sync>;
 
 /// What a test source needs to settle one delivery.
 pub struct TestToken<P> {
@@ -59,6 +64,9 @@ impl<P> TestAcknowledger<P> {
         }
         if self.cue.hangs {
             std::future::pending::<()>().await;
+        }
+        if let Some(first) = &self.cue.first {
+            first().await;
         }
         Ok(())
     }
@@ -96,7 +104,7 @@ impl<P: Send + 'static> Acknowledger for TestAcknowledger<P> {
 impl<P> Clone for TestAcknowledger<P> {
     fn clone(&self) -> Self {
         Self {
-            cue: self.cue,
+            cue: self.cue.clone(),
             outcomes: self.outcomes.clone(),
             returns: self.returns.clone(),
         }
@@ -107,6 +115,16 @@ impl<P> fmt::Debug for TestAcknowledger<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("TestAcknowledger")
             .field("cue", &self.cue)
+            .finish_non_exhaustive()
+    }
+}
+
+impl fmt::Debug for SettleCue {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("SettleCue")
+            .field("fails", &self.fails)
+            .field("panics", &self.panics)
+            .field("hangs", &self.hangs)
             .finish_non_exhaustive()
     }
 }

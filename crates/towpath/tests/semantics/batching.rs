@@ -251,7 +251,7 @@ async fn only_the_messages_that_the_sink_gives_back_come_again() {
 async fn a_message_without_an_answer_of_the_sink_is_given_back_and_counted() {
     let (source, outcomes) = TestSource::of(0..100);
     let sink = write("short", |batch: Batch<i32>| async move {
-        Ok::<_, BoxError>(Verdicts::each(vec![Ok::<(), BoxError>(()); 99_usize.min(batch.len())]))
+        Ok::<_, BoxError>(Verdicts::each(vec![Ok::<(), &str>(()); batch.len() - 1]))
     });
     let report = run(Flow::from(source).batch(Batcher::new("batch")).sink(sink)).await;
     assert_eq!(outcomes.count("done"), 99);
@@ -317,7 +317,6 @@ async fn a_hung_sink_holds_no_more_than_the_bound_and_no_other_branch() {
     let running = pipeline.start().await.unwrap();
     // Ten of a thousand hot ones fill the batch that hangs; the others pass it by.
     fast.wait_for(9_990).await;
-    assert_eq!(outcomes.total() - outcomes.count("done"), 0);
     let status = running.handle().status();
     assert!(status.counts.in_flight <= status.bound, "{status:?}");
     slow.release();
@@ -413,7 +412,10 @@ async fn a_key_or_weight_function_that_panics_fails_one_message() {
     let recorder = Recorder::new();
     let batcher = patient()
         .key(|n: &u64| assert_ne!(*n, 2, "no key"))
-        .max_weight(100, |n: &u64| 10 / (4 - n.min(&4)).max(u64::from(*n != 4)));
+        .max_weight(100, |n: &u64| {
+            assert_ne!(*n, 4, "no weight");
+            *n
+        });
     run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
     assert_eq!(recorder.items(), [0, 1, 3, 5]);
     assert_eq!([outcomes.only(2).word(), outcomes.only(4).word()], ["rejected"; 2]);

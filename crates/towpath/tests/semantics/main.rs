@@ -1,3 +1,10 @@
 //! What a pipeline promises, one test for each promise.
 
+mod acknowledging;
 mod batching;
+mod crashing;
+mod cumulative;
+mod dead_letters;
+mod events;
+mod processing;
+mod sinking;

@@ -152,12 +152,24 @@ fn writers_of_both_tables_take_turns() {
             });
         }
     });
-    drop(shared);
+    let stored = shared.close();
+    let origin = flight(0, 2).origin();
+    assert_eq!((stored.by_origin[&origin], stored.late), (200, 200));
     let store = Store::open(&path).unwrap();
     assert_eq!(
         Table::ALL.map(|table| store.count(table).unwrap()),
         [200, 200]
     );
+}
+
+#[test]
+fn a_batch_that_comes_after_the_end_is_refused() {
+    let directory = directory();
+    let path = directory.path().join("db");
+    let shared = SharedStore::new(Store::open(&path).unwrap());
+    assert_eq!(shared.close(), Stored::default());
+    let error = shared.write(Table::Late, &[flight(1, 2)]).unwrap_err();
+    assert!(matches!(error, StoreError::Closed), "{error}");
 }
 
 #[test]

@@ -7,11 +7,11 @@ fn code(text: &str) -> Code {
 }
 
 fn summary() -> Summary {
-    let tally = Tally::default();
-    tally.add(Table::Flights, code("JFK"), 2);
-    tally.add(Table::Flights, code("EWR"), 3);
-    tally.add(Table::Flights, code("JFK"), 5);
-    tally.add(Table::Late, code("JFK"), 4);
+    let mut stored = Stored::default();
+    stored.add(Table::Flights, code("JFK"), 2);
+    stored.add(Table::Flights, code("EWR"), 3);
+    stored.add(Table::Flights, code("JFK"), 5);
+    stored.add(Table::Late, code("JFK"), 4);
     let mut summary = Summary {
         read: 13,
         dropped: 1,
@@ -19,7 +19,7 @@ fn summary() -> Summary {
         complete: true,
         ..Summary::default()
     };
-    summary.add(tally.stored());
+    summary.add(stored);
     summary
 }
 
