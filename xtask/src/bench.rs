@@ -9,15 +9,17 @@ use crate::error::chain;
 /// The flags that are handed on.
 pub(crate) const FLAGS: [&str; 2] = ["--gate", "--json"];
 
-const PROGRAM: [&str; 7] = [
+const PROGRAM: [&str; 6] = [
     "run",
     "--release",
     "-p",
     "towpath-benches",
     "--bin",
     "bench",
-    "--",
 ];
+
+/// The peers beyond those written by hand, which the gate does not need.
+const PEERS: [&str; 2] = ["--features", "peers"];
 
 /// Runs the measurements; succeeds when they do.
 pub(crate) fn run(root: &Path, flags: &[&str]) -> ExitCode {
@@ -34,6 +36,9 @@ pub(crate) fn run(root: &Path, flags: &[&str]) -> ExitCode {
 /// The command that runs the measurements with `flags`.
 pub(crate) fn command(root: &Path, flags: &[&str]) -> std::process::Command {
     let mut command = cargo::cargo(root, &PROGRAM);
-    command.args(flags);
+    if !flags.contains(&"--gate") {
+        command.args(PEERS);
+    }
+    command.arg("--").args(flags);
     command
 }

@@ -29,16 +29,16 @@
 mod batcher;
 mod open_batches;
 mod rules;
-mod splitter;
 mod sink;
 mod sink_work;
+mod splitter;
 mod weigh;
 mod work;
 
 pub use batcher::Batcher;
 pub use open_batches::{ClosedBatch, OpenBatches};
 pub use rules::Rules;
-pub use splitter::{Close, NoSplit, SplitFn, Splitter, split_fn};
 pub use sink::{Each, FnSink, SinkStage, each, write};
+pub use splitter::{Close, NoSplit, SplitFn, Splitter, split_fn};
 pub use towpath_core::Trigger;
 pub use weigh::{KeyFn, KeyOf, Size, SizeInBytes, Unkeyed, Unweighed, WeightFn, WeightOf};

@@ -7,7 +7,7 @@ use towpath_core::{
     SinkPromise, StageInfo, StageName, StageStats, Verdicts, Work, Written,
 };
 
-use crate::sink_work::SinkWork;
+use crate::sink_work::{MAX_UNFLUSHED, SinkWork};
 
 /// A sink with its name, its workers and its failure hook.
 ///
@@ -84,9 +84,9 @@ impl<S> SinkStage<S> {
     where
         S: Clone,
     {
-        let first = self.sinks[0].look(Clone::clone);
+        let model = self.sinks[0].look(Clone::clone);
         self.sinks.truncate(1);
-        let clones = first.iter().cycle().take(n.saturating_sub(1));
+        let clones = model.iter().cycle().take(n.saturating_sub(1));
         self.sinks.extend(clones.cloned().map(Shelf::new));
         self
     }
@@ -112,6 +112,20 @@ impl<S> SinkStage<S> {
     pub fn info(&self) -> StageInfo {
         let workers = self.sinks.len();
         StageInfo::new(self.name.clone(), "sink").sized(workers, workers)
+    }
+
+    /// As [`info`](Self::info), with the messages that may wait for a flush.
+    pub fn info_for<T>(&self) -> StageInfo
+    where
+        S: Sink<T>,
+    {
+        let info = self.info();
+        let every = self.sinks[0].look(Sink::flush_every).flatten();
+        let Some(every) = every else {
+            return info;
+        };
+        let held = info.workers.saturating_mul(MAX_UNFLUSHED);
+        info.holding(held).note(format!("flushed every {every:?}"))
     }
 
     /// What happens when the same message comes twice.
@@ -141,9 +155,9 @@ impl<S> SinkStage<S> {
         S: Sink<T>,
         T: Send + 'static,
     {
-        let shelf = self.sinks[worker].clone();
+        let own = self.sinks[worker].clone();
         Box::pin(async move {
-            if let Some(sink) = shelf.take() {
+            if let Some(sink) = own.take() {
                 SinkWork::new(sink, failures, stats).run(inlet).await;
             }
         })

@@ -9,8 +9,8 @@ use towpath_core::{
     StageStats, Verdicts, Written, port,
 };
 
-/// How many written messages wait for a flush at most.
-const MAX_UNFLUSHED: usize = 10_000;
+/// How many written messages of one worker wait for a flush at most.
+pub(crate) const MAX_UNFLUSHED: usize = 10_000;
 
 pub(crate) struct SinkWork<S> {
     sink: Lease<S>,
@@ -44,6 +44,7 @@ impl<S> SinkWork<S> {
     {
         let mut inbox = VecDeque::new();
         loop {
+            self.flush_if_due().await;
             let next = port::next(&mut *inlet, &mut inbox);
             let next = match self.flush_at {
                 Some(at) => timeout_at(at, next).await.ok(),
@@ -56,6 +57,16 @@ impl<S> SinkWork<S> {
             }
         }
         self.flush().await;
+    }
+
+    /// A batch that is always there must not put the flush off.
+    async fn flush_if_due<T>(&mut self)
+    where
+        S: Sink<T>,
+    {
+        if self.flush_at.is_some_and(|at| at <= Instant::now()) {
+            self.flush().await;
+        }
     }
 
     async fn write<T>(&mut self, bundle: Bundle<T>)

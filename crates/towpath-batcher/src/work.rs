@@ -94,7 +94,14 @@ where
     ) {
         let mut timer = Box::pin(sleep_until(Instant::now()));
         poll_fn(|cx| {
-            self.poll(&mut *inlet, &mut *outlet, &mut failures, &stats, timer.as_mut(), cx)
+            self.poll(
+                &mut *inlet,
+                &mut *outlet,
+                &mut failures,
+                &stats,
+                timer.as_mut(),
+                cx,
+            )
         })
         .await;
     }
@@ -120,9 +127,10 @@ where
             }
             if self.ended {
                 self.open.flush_all(Trigger::Drain, &mut self.closed);
-                return match self.hand_on(outlet, stats, cx) {
-                    true => Poll::Ready(()),
-                    false => Poll::Pending,
+                return if self.hand_on(outlet, stats, cx) {
+                    Poll::Ready(())
+                } else {
+                    Poll::Pending
                 };
             }
             if self.poll_deadline(timer.as_mut(), cx).is_pending() {

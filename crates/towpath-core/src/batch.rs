@@ -127,6 +127,11 @@ impl<T> Batch<T> {
         &self.items
     }
 
+    /// The payloads, in order.
+    pub fn iter(&self) -> std::slice::Iter<'_, T> {
+        self.items.iter()
+    }
+
     /// How many messages the batch holds; never zero.
     pub fn len(&self) -> usize {
         self.items.len()

@@ -27,7 +27,10 @@ pub struct Panicked {
 impl Panicked {
     /// Reads the message out of what `catch_unwind` caught.
     #[must_use]
-    #[expect(clippy::needless_pass_by_value, reason = "takes what catch_unwind returns")]
+    #[expect(
+        clippy::needless_pass_by_value,
+        reason = "takes what catch_unwind returns"
+    )]
     pub fn from_payload(payload: Box<dyn Any + Send>) -> Self {
         let message = payload
             .downcast_ref::<&'static str>()

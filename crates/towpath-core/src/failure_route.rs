@@ -89,6 +89,17 @@ impl FailureRoute {
         self.fail_to(receipt, outcome, payload);
     }
 
+    /// As [`fail_with`](Self::fail_with), in a part of the stage that has a name of its own.
+    pub fn fail_at(
+        &mut self,
+        part: &StageName,
+        receipt: Receipt,
+        failure: Failure,
+        payload: Option<Original>,
+    ) {
+        self.fail_to(receipt, failure.into_outcome(part), payload);
+    }
+
     /// A message failed with an outcome that is known already, as one of many.
     pub fn fail_as(&mut self, receipt: Receipt, outcome: Outcome) {
         self.fail_to(receipt, outcome, None);

@@ -62,7 +62,8 @@ fn upper_micros(counts: &[u64], rank: u64) -> u64 {
         seen += count;
         rank > 0 && seen >= rank
     });
-    bucket.map_or(0, |i| (1_u128 << (i + 1)).div_ceil(1000))
+    bucket
+        .map_or(0, |i| (1_u128 << (i + 1)).div_ceil(1000))
         .try_into()
         .unwrap_or(u64::MAX)
 }

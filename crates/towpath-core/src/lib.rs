@@ -59,8 +59,8 @@ pub use origin::{Headers, Identity, Origin, Position};
 pub use outcome::{Cause, Failure, Outcome, Reason};
 pub use port::{Ends, Inlet, Outlet};
 pub use producer::{
-    Acknowledger, Delivery, Intake, Producer, Received, SettleError, SettleOptions, Settled,
-    Token, Unacknowledged, UnsupportedOption,
+    Acknowledger, Delivery, Intake, Producer, Received, SettleError, SettleOptions, Settled, Token,
+    Unacknowledged, UnsupportedOption,
 };
 pub use receipt::{Delivered, Originals, Receipt, Receipts, SettlePort, Settler, Split};
 pub use sink::{Sink, Verdicts, Written};

@@ -26,6 +26,11 @@ impl<T> Message<T> {
         &self.payload
     }
 
+    #[inline]
+    pub(crate) fn receipt_mut(&mut self) -> &mut Receipt {
+        &mut self.receipt
+    }
+
     /// Where the message came from.
     pub fn origin(&self) -> Origin {
         self.receipt.origin()

@@ -1,8 +1,12 @@
 //! What a source is: something to receive from, and somebody to tell the outcomes.
 
-use std::{collections::BTreeMap, fmt};
+use std::{
+    collections::{BTreeMap, VecDeque},
+    fmt, mem,
+    vec::Drain,
+};
 
-use crate::{BoxError, Origin, Outcome, Redelivery, Settlement};
+use crate::{BoxError, Delivered, Message, Origin, Outcome, Receipt, Redelivery, Settlement};
 
 /// A source of messages.
 ///
@@ -278,7 +282,8 @@ impl<P, K> Delivery<P, K> {
 /// Where a producer puts what it received: as much as was asked for, and no more.
 pub struct Intake<P, K = ()> {
     demand: usize,
-    payloads: Vec<P>,
+    /// With receipts that are nobody's until the messages are taken.
+    messages: Vec<Message<P>>,
     tokens: Vec<K>,
     origins: Vec<Origin>,
 }
@@ -289,7 +294,7 @@ impl<P, K> Intake<P, K> {
     pub fn new() -> Self {
         Self {
             demand: 0,
-            payloads: Vec::new(),
+            messages: Vec::new(),
             tokens: Vec::new(),
             origins: Vec::new(),
         }
@@ -302,62 +307,81 @@ impl<P, K> Intake<P, K> {
 
     /// How many more messages are asked for.
     pub fn room(&self) -> usize {
-        self.demand.saturating_sub(self.payloads.len())
+        self.demand.saturating_sub(self.messages.len())
     }
 
     /// How many messages are there.
     pub fn len(&self) -> usize {
-        self.payloads.len()
+        self.messages.len()
     }
 
     /// Whether no message is there.
     pub fn is_empty(&self) -> bool {
-        self.payloads.is_empty()
+        self.messages.is_empty()
     }
 
     /// Adds a message of which nothing more is known.
     #[inline]
     pub fn push_payload(&mut self, payload: P, token: K) {
-        self.payloads.push(payload);
+        self.messages
+            .push(Message::new(payload, Receipt::detached()));
         self.tokens.push(token);
     }
 
     /// Adds a message. One beyond the demand is kept, and counts against the next demand.
+    #[inline]
     pub fn push(&mut self, delivery: Delivery<P, K>) {
         if let Some(origin) = delivery.origin {
             self.origins
-                .resize_with(self.payloads.len(), Origin::default);
+                .resize_with(self.messages.len(), Origin::default);
             self.origins.push(origin);
         }
-        self.payloads.push(delivery.payload);
-        self.tokens.push(delivery.token);
+        self.push_payload(delivery.payload, delivery.token);
     }
 
     /// The payloads so far.
-    pub fn payloads(&self) -> &[P] {
-        &self.payloads
+    pub fn payloads(&self) -> impl ExactSizeIterator<Item = &P> {
+        self.messages.iter().map(Message::payload)
     }
 
     /// Takes up to `count` messages out, oldest first: payloads, tokens and origins.
     ///
     /// The origins are empty where the source knows none.
-    pub fn take(&mut self, count: usize) -> (std::vec::Drain<'_, P>, std::vec::Drain<'_, K>, Vec<Origin>) {
-        let count = count.min(self.payloads.len());
-        let known = !self.origins.is_empty();
-        if known {
-            self.origins
-                .resize_with(self.payloads.len(), Origin::default);
-        }
-        let origins = if known {
-            self.origins.drain(..count).collect()
+    pub fn take(&mut self, count: usize) -> (impl Iterator<Item = P>, Drain<'_, K>, Vec<Origin>) {
+        let count = count.min(self.messages.len());
+        let origins = self.take_origins(count);
+        let messages = self.messages.drain(..count);
+        let payloads = messages.map(|message| message.into_parts().0);
+        (payloads, self.tokens.drain(..count), origins)
+    }
+
+    /// Takes up to `count` messages out, oldest first, with receipts of what `deliver` makes of
+    /// their tokens and origins. They stay where they are when all go to an empty queue.
+    pub fn take_into(
+        &mut self,
+        count: usize,
+        ready: &mut VecDeque<Message<P>>,
+        deliver: impl FnOnce(Drain<'_, K>, Vec<Origin>) -> Delivered,
+    ) {
+        let count = count.min(self.messages.len());
+        let origins = self.take_origins(count);
+        let delivered = deliver(self.tokens.drain(..count), origins);
+        delivered.tie(&mut self.messages[..count]);
+        if ready.is_empty() && count == self.messages.len() {
+            let emptied = Vec::from(mem::take(ready));
+            *ready = VecDeque::from(mem::replace(&mut self.messages, emptied));
         } else {
-            Vec::new()
-        };
-        (
-            self.payloads.drain(..count),
-            self.tokens.drain(..count),
-            origins,
-        )
+            ready.extend(self.messages.drain(..count));
+        }
+    }
+
+    fn take_origins(&mut self, count: usize) -> Vec<Origin> {
+        if self.origins.is_empty() {
+            return Vec::new();
+        }
+        self.origins
+            .resize_with(self.messages.len(), Origin::default);
+        self.origins.drain(..count).collect()
     }
 }
 
@@ -371,7 +395,7 @@ impl<P, K> fmt::Debug for Intake<P, K> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Intake")
             .field("demand", &self.demand)
-            .field("len", &self.payloads.len())
+            .field("len", &self.messages.len())
             .finish_non_exhaustive()
     }
 }

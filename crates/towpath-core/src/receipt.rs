@@ -8,7 +8,7 @@ use std::{fmt, sync::Arc, time::Duration};
 pub use join::Split;
 pub use settler::Settler;
 
-use crate::{Ledger, Origin, Original, Outcome, SettleOptions, UnsupportedOption};
+use crate::{Ledger, Message, Origin, Original, Outcome, SettleOptions, UnsupportedOption};
 use join::Join;
 
 /// Ties a message to its delivery: exactly one outcome reaches the source through it.
@@ -118,6 +118,19 @@ impl Delivered {
             header: Arc::new(Header::Delivered(self)),
             next: 0,
             count,
+        }
+    }
+
+    /// As [`into_receipts`](Self::into_receipts), one for each message, in its place.
+    pub(crate) fn tie<T>(self, messages: &mut [Message<T>]) {
+        self.ledger.emitted(messages.len() as u64);
+        let header = Arc::new(Header::Delivered(self));
+        for (message, index) in messages.iter_mut().zip(0_u32..) {
+            *message.receipt_mut() = Receipt {
+                header: Some(header.clone()),
+                index,
+                marks: 0,
+            };
         }
     }
 

@@ -42,10 +42,7 @@ pub trait Sink<T>: Send + 'static {
     ///
     /// # Cancel safety
     /// Dropped when the deadline of a stop has passed; the messages are given back then.
-    fn write(
-        &mut self,
-        batch: Batch<T>,
-    ) -> impl Future<Output = Result<Written, BoxError>> + Send;
+    fn write(&mut self, batch: Batch<T>) -> impl Future<Output = Result<Written, BoxError>> + Send;
 
     /// Makes durable what was written. Called every [`flush_every`](Self::flush_every) and at the end.
     ///

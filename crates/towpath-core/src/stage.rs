@@ -2,7 +2,9 @@
 
 use std::{fmt, pin::Pin, sync::Arc};
 
-use crate::{Bundle, FailureHook, FailureRoute, Inlet, Message, Outlet, StageControl, StageName, StageStats};
+use crate::{
+    Bundle, FailureHook, FailureRoute, Inlet, Message, Outlet, StageControl, StageName, StageStats,
+};
 
 /// The work of one worker: a future that the runtime owns and polls.
 pub type Work = Pin<Box<dyn Future<Output = ()> + Send>>;

@@ -8,8 +8,8 @@ use std::{
 };
 
 use tokio::task::JoinHandle;
-use towpath_core::{BoxError, Panicked};
 use tower_service::Service;
+use towpath_core::{BoxError, Panicked};
 
 /// Runs a closure on the blocking pool of tokio, once per call.
 ///

@@ -10,12 +10,12 @@ use std::{
     task::{Context, Poll},
 };
 
+use tower_layer::Layer;
+use tower_service::Service;
 use towpath_core::{
     BoxError, Failure, FailureHook, Message, Origin, Outcome, Panicked, Ports, Receipt, Stage,
     StageInfo, StageName, Work,
 };
-use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::{
     processor::cores,
@@ -136,6 +136,9 @@ where
     }
 }
 
+/// The receipts of a chunk, and what its call came to.
+type Finished<R, E> = (Vec<Receipt>, Result<R, E>);
+
 struct ChunkWorker<T, U, S: Service<Vec<T>>> {
     index: usize,
     max: usize,
@@ -144,7 +147,7 @@ struct ChunkWorker<T, U, S: Service<Vec<T>>> {
     inbox: VecDeque<Message<T>>,
     done: VecDeque<Message<U>>,
     /// Kept here while others are polled: a panic of one loses no other.
-    finished: Vec<(Vec<Receipt>, Result<S::Response, S::Error>)>,
+    finished: Vec<Finished<S::Response, S::Error>>,
     ended: bool,
     /// Nobody takes the results any more: what comes in goes back to its source.
     abandoned: bool,
@@ -159,13 +162,19 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.slots.register(cx.waker());
         self.guarded(Self::collect);
+        if self.slots.is_readying() {
+            self.guarded(|worker| worker.slots.is_readying() && worker.start_readied());
+        }
         while self.hand_on(cx) && self.guarded(|worker| worker.start(cx)) {}
         self.ports.outlet.flush();
         self.watch_limit(cx);
         if self.is_finished(cx) {
             return self.ports.outlet.poll_drained(cx);
         }
-        self.ports.inlet.offer_back(&mut self.inbox);
+        // What a service is being readied for stays: it must be called once it is ready.
+        if !self.slots.is_readying() {
+            self.ports.inlet.offer_back(&mut self.inbox);
+        }
         if self.slots.running() >= self.ports.control.share(self.index) {
             self.ports.inlet.stop_waiting();
         }
@@ -265,6 +274,12 @@ where
         if self.slots.running() >= limit || !self.fill(cx) {
             return false;
         }
+        self.start_readied()
+    }
+
+    /// Starts the chunk at hand once a service is ready. One that was asked is asked until
+    /// it answers, whatever there is room for: it may have been granted a permit.
+    fn start_readied(&mut self) -> bool {
         let Poll::Ready(ready) = self.slots.poll_ready() else {
             return false;
         };

@@ -20,11 +20,7 @@ pub trait Discipline<T, R>: Send + 'static {
     type Ticket: Send + 'static;
 
     /// Whether a message may be started now; sets those aside that may not.
-    fn has_next(
-        &mut self,
-        inbox: &mut VecDeque<Message<T>>,
-        failures: &mut FailureRoute,
-    ) -> bool;
+    fn has_next(&mut self, inbox: &mut VecDeque<Message<T>>, failures: &mut FailureRoute) -> bool;
 
     /// Takes the message that may be started.
     fn next(&mut self, inbox: &mut VecDeque<Message<T>>) -> Option<(Message<T>, Self::Ticket)>;

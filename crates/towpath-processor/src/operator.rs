@@ -83,14 +83,15 @@ impl<'a> Step<'a> {
         self.receipt.as_mut()
     }
 
-    /// The message at hand failed.
-    pub fn fail(&mut self, error: impl Into<BoxError>) {
-        self.fail_with(Failure::from_error(error), None);
+    /// The message at hand failed in the operator of that name.
+    pub fn fail(&mut self, operator: &'static str, error: impl Into<BoxError>) {
+        self.fail_with(operator, Failure::from_error(error), None);
     }
 
-    fn fail_with(&mut self, failure: Failure, payload: Option<Original>) {
+    fn fail_with(&mut self, operator: &'static str, failure: Failure, payload: Option<Original>) {
         if let Some(receipt) = self.receipt.take() {
-            self.failures.fail_with(receipt, failure, payload);
+            let stage = operator.into();
+            self.failures.fail_at(&stage, receipt, failure, payload);
         }
     }
 

@@ -7,11 +7,11 @@ use std::{
     task::{Context, Poll},
 };
 
+use tower_layer::Layer;
+use tower_service::Service;
 use towpath_core::{
     BoxError, FailureHook, Origin, Outcome, Ports, Reason, Stage, StageInfo, StageName, Work,
 };
-use tower_layer::Layer;
-use tower_service::Service;
 
 use crate::{
     Blocking, ByKey, Carry, ChunkProcessor, InContext, Maybe, Order, Ordered, Parts, Plain, Reply,

@@ -52,6 +52,10 @@ impl<U: Send + 'static> Reply<Vec<U>> for Parts {
 
     fn expand(&self, response: Vec<U>, receipt: Receipt, out: &mut VecDeque<Message<U>>) {
         let split = receipt.split();
-        out.extend(response.into_iter().map(|part| Message::new(part, split.part())));
+        out.extend(
+            response
+                .into_iter()
+                .map(|part| Message::new(part, split.part())),
+        );
     }
 }

@@ -18,10 +18,12 @@ where
     S: Service<Q>,
 {
     prototype: S,
-    slots: Vec<Slot<S, S::Future, H>>,
+    all: Vec<Slot<S, S::Future, H>>,
     free: Vec<usize>,
     ready: ReadySet,
     running: usize,
+    /// Whether the last free slot was asked whether it is ready, and has not answered yet.
+    readying: bool,
     /// The slot whose user code runs now.
     touched: Option<usize>,
     /// Woken slots that are still to be polled, after a panic in one before them.
@@ -53,10 +55,11 @@ where
     pub(crate) fn new(prototype: S) -> Self {
         Self {
             prototype,
-            slots: Vec::new(),
+            all: Vec::new(),
             free: Vec::new(),
             ready: ReadySet::default(),
             running: 0,
+            readying: false,
             touched: None,
             woken: Vec::new(),
         }
@@ -66,6 +69,15 @@ where
     #[inline]
     pub(crate) fn running(&self) -> usize {
         self.running
+    }
+
+    /// Whether a service was asked whether it is ready, and has not answered yet.
+    ///
+    /// It may be granted a permit at any time, so it must be asked until it answers, and
+    /// then called: a permit that nobody uses is one that others wait for.
+    #[inline]
+    pub(crate) fn is_readying(&self) -> bool {
+        self.readying
     }
 
     pub(crate) fn register(&self, waker: &Waker) {
@@ -78,13 +90,14 @@ where
     pub(crate) fn poll_ready(&mut self) -> Poll<Result<usize, S::Error>> {
         let index = self.free_slot();
         self.touched = Some(index);
-        let slot = &mut self.slots[index];
+        let slot = &mut self.all[index];
         let mut cx = Context::from_waker(&slot.waker);
         let polled = slot.service.poll_ready(&mut cx);
         if let Poll::Ready(Err(_)) = &polled {
             slot.service = self.prototype.clone();
         }
         self.touched = None;
+        self.readying = polled.is_pending();
         polled.map_ok(|()| index)
     }
 
@@ -98,8 +111,8 @@ where
 
     #[cold]
     fn add_slot(&mut self) -> usize {
-        let index = self.slots.len();
-        self.slots.push(Slot {
+        let index = self.all.len();
+        self.all.push(Slot {
             service: self.prototype.clone(),
             future: Box::pin(None),
             held: None,
@@ -113,7 +126,10 @@ where
     ///
     /// `each` gets the result if it is there at once: such a call touches no list.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "saves copies of payloads: 60 instructions a message")]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves copies of payloads: 60 instructions a message"
+    )]
     pub(crate) fn start(
         &mut self,
         index: usize,
@@ -122,7 +138,7 @@ where
         each: impl FnOnce(H, Result<S::Response, S::Error>),
     ) {
         self.touched = Some(index);
-        let slot = &mut self.slots[index];
+        let slot = &mut self.all[index];
         let before = slot.held.replace(held);
         debug_assert!(before.is_none(), "a free slot holds nothing");
         // Nothing to drop, and the compiler cannot know: 9 instructions a message.
@@ -150,7 +166,7 @@ where
         }
         while let Some(index) = self.woken.pop() {
             self.touched = Some(index);
-            let ended = self.slots[index].poll();
+            let ended = self.all[index].poll();
             self.touched = None;
             if let Some(result) = ended
                 && let Some(held) = self.release(index)
@@ -161,13 +177,24 @@ where
     }
 
     fn release(&mut self, index: usize) -> Option<H> {
-        let held = self.slots[index].held.take()?;
+        let held = self.all[index].held.take()?;
         // A call that has just been started has not left the list yet, and is its last.
         if self.free.last() != Some(&index) {
             self.free.push(index);
             self.running -= 1;
+            self.keep_readying_last();
         }
         Some(held)
+    }
+
+    /// The slot that is to be asked again stays the last, behind one that was just freed.
+    #[inline]
+    fn keep_readying_last(&mut self) {
+        if self.readying
+            && let [.., readying, freed] = &mut self.free[..]
+        {
+            std::mem::swap(readying, freed);
+        }
     }
 
     /// Something has panicked: tells whose user code it was, and gives its slot a new service.
@@ -176,7 +203,8 @@ where
         let Some(index) = self.touched.take() else {
             return Broken::Elsewhere;
         };
-        let slot = &mut self.slots[index];
+        let slot = &mut self.all[index];
+        self.readying &= slot.held.is_some();
         // A new box: what is left of the future may panic again when it goes, and the
         // pinned place is not to be used after that.
         let broken = std::mem::replace(&mut slot.future, Box::pin(None));
@@ -194,7 +222,10 @@ where
 {
     /// Polls the call, if one is in flight; its result when it has ended.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "saves copies of payloads: 60 instructions a message")]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves copies of payloads: 60 instructions a message"
+    )]
     fn poll(&mut self) -> Option<R> {
         let future = self.future.as_mut().as_pin_mut()?;
         let mut cx = Context::from_waker(&self.waker);
@@ -213,7 +244,7 @@ where
     fn fmt(&self, f: &mut std::fmt::Formatter<'_>) -> std::fmt::Result {
         f.debug_struct("Slots")
             .field("running", &self.running)
-            .field("slots", &self.slots.len())
+            .field("slots", &self.all.len())
             .finish_non_exhaustive()
     }
 }

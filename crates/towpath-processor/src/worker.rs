@@ -13,8 +13,8 @@ use std::{
 };
 
 use tokio::task::coop;
-use towpath_core::{BoxError, FailureRoute, Message, Ports, Receipt};
 use tower_service::Service;
+use towpath_core::{BoxError, FailureRoute, Message, Ports, Receipt};
 
 use crate::{
     Carry, Discipline, Reply,
@@ -59,7 +59,13 @@ where
     X: Reply<S::Response, Out = U>,
     D: Discipline<T, S::Response>,
 {
-    pub(crate) fn new(index: usize, service: S, reply: Arc<X>, discipline: D, ports: Ports<T, U>) -> Self {
+    pub(crate) fn new(
+        index: usize,
+        service: S,
+        reply: Arc<X>,
+        discipline: D,
+        ports: Ports<T, U>,
+    ) -> Self {
         Self {
             index,
             ports,
@@ -85,6 +91,9 @@ where
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.slots.register(cx.waker());
         self.guarded(Self::collect);
+        if self.slots.is_readying() {
+            self.guarded(Self::start_readied);
+        }
         let mut room;
         loop {
             room = self.hand_on(cx);
@@ -145,7 +154,14 @@ where
             ..
         } = self;
         slots.poll_woken(|held, result| {
-            finish(held, result, discipline, &**reply, &mut ports.failures, done);
+            finish(
+                held,
+                result,
+                discipline,
+                &**reply,
+                &mut ports.failures,
+                done,
+            );
         });
     }
 
@@ -195,6 +211,18 @@ where
         }
     }
 
+    /// Asks again a service that was not ready, whatever there is room for now: the result
+    /// of its message was given a place when it was first asked.
+    #[cold]
+    fn start_readied(&mut self) {
+        if self.slots.is_readying()
+            && let Poll::Ready(ready) = self.slots.poll_ready()
+        {
+            self.ports.stats.add_received(1);
+            self.start_one(ready);
+        }
+    }
+
     /// A result must always have a place: its slot, or the room that was granted.
     fn may_start(&self, limit: usize, room: usize) -> bool {
         let running = self.slots.running();
@@ -221,7 +249,11 @@ where
         }
     }
 
-    #[inline]
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves copies of payloads: 60 instructions a message"
+    )]
     fn start_one(&mut self, ready: Result<usize, S::Error>) {
         let Some((message, ticket)) = self.discipline.next(&mut self.inbox) else {
             return;
@@ -236,7 +268,14 @@ where
             ..
         } = self;
         let mut end = |held, result| {
-            finish(held, result, discipline, &**reply, &mut ports.failures, done);
+            finish(
+                held,
+                result,
+                discipline,
+                &**reply,
+                &mut ports.failures,
+                done,
+            );
         };
         match ready {
             Ok(index) => {
@@ -278,7 +317,13 @@ where
             self.want = 1;
         }
         let limit = self.ports.control.share(self.index);
+        // What a service is being readied for stays: it must be called once it is ready.
+        let readying = self.slots.is_readying();
+        let kept = readying.then(|| self.inbox.pop_front()).flatten();
         self.ports.inlet.offer_back(&mut self.inbox);
+        if let Some(message) = kept {
+            self.inbox.push_front(message);
+        }
         if self.slots.running() >= limit || room == 0 {
             self.ports.inlet.stop_waiting();
         }
@@ -287,7 +332,10 @@ where
 
 /// Hands on what a call came to, or settles its failure.
 #[inline(always)]
-#[expect(clippy::inline_always, reason = "saves copies of payloads: 60 instructions a message")]
+#[expect(
+    clippy::inline_always,
+    reason = "saves copies of payloads: 60 instructions a message"
+)]
 fn finish<T, R, E, X, D>(
     (receipt, ticket): Held<D, T, R>,
     result: Result<R, E>,

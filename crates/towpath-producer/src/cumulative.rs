@@ -77,10 +77,7 @@ pub trait Committer: Send + 'static {
     ///
     /// # Errors
     /// All of them are tried again with backoff, and then with the next outcomes.
-    fn commit(
-        &mut self,
-        commits: &[Commit],
-    ) -> impl Future<Output = Result<(), BoxError>> + Send;
+    fn commit(&mut self, commits: &[Commit]) -> impl Future<Output = Result<(), BoxError>> + Send;
 }
 
 /// What ties a message to its place, as long as its assignment lasts.
@@ -230,7 +227,8 @@ impl<C> Cumulative<C> {
             }
         }
         // What was not committed before its assignment ended is somebody else's now.
-        self.pending.retain(|_, commit| state.holds(commit.partition, commit.generation));
+        self.pending
+            .retain(|_, commit| state.holds(commit.partition, commit.generation));
         self.commits.clear();
         self.commits.extend(self.pending.values());
     }

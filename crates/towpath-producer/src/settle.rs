@@ -1,7 +1,8 @@
 //! Tells a source the outcomes of its messages, in runs, off the hot path.
 
 use std::{
-    fmt, panic::AssertUnwindSafe,
+    fmt,
+    panic::AssertUnwindSafe,
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},

@@ -14,8 +14,8 @@ use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_core::{
     BoxError, Delivered, Event, EventKind, FailureContext, Intake, Lease, Message, Originals,
-    Outlet, Panicked, Permanent, Producer, Received, Redelivery, SettlePort, Settlement, Shelf,
-    StageInfo, StageName, StageStats, Token, Work, find, port,
+    Outlet, Panicked, Permanent, Producer, Received, Redelivery, Settlement, Shelf, StageInfo,
+    StageName, StageStats, Token, Work, find, port,
 };
 
 use crate::{
@@ -30,7 +30,7 @@ const MAX_BACKOFF: Duration = Duration::from_secs(10);
 /// How many messages of one source may be unsettled or untold, unless said otherwise.
 const MAX_OUTSTANDING: usize = 65_536;
 
-type Keep<P> = fn(&[P]) -> Box<dyn Originals>;
+type Keep<P> = fn(&mut dyn Iterator<Item = &P>) -> Box<dyn Originals>;
 
 /// A producer with its name.
 ///
@@ -99,7 +99,7 @@ impl<P: Producer> Source<P> {
     where
         P::Payload: Clone + serde::Serialize + Sync,
     {
-        self.keep = Some(|payloads| Box::new(payloads.to_vec()));
+        self.keep = Some(|payloads| Box::new(payloads.cloned().collect::<Vec<_>>()));
         self
     }
 
@@ -251,7 +251,8 @@ impl<P: Producer> Receiving<P> {
                 return None;
             }
             let limit = self.context.budget.saturating_sub(1);
-            let (outlet, table, ledger) = (&mut self.outlet, &self.table, &self.context.failures.ledger);
+            let (outlet, table, ledger) =
+                (&mut self.outlet, &self.table, &self.context.failures.ledger);
             let demand = async {
                 poll_fn(|cx| ledger.poll_at_most(limit, cx)).await;
                 let untold = match table {
@@ -271,7 +272,8 @@ impl<P: Producer> Receiving<P> {
     async fn turn(&mut self, room: usize) -> Turn {
         let in_flight = self.context.failures.ledger.in_flight();
         let left = self.context.budget.saturating_sub(in_flight).max(1);
-        self.intake.ask(room.min(usize::try_from(left).unwrap_or(usize::MAX)));
+        self.intake
+            .ask(room.min(usize::try_from(left).unwrap_or(usize::MAX)));
         let receiving = AssertUnwindSafe(self.producer.receive(&mut self.intake));
         tokio::select! {
             biased;
@@ -322,29 +324,23 @@ impl<P: Producer> Receiving<P> {
         if count == 0 {
             return;
         }
-        let payloads = &self.intake.payloads()[..count];
+        let payloads = self.intake.payloads();
         // A payload that panics when cloned goes on, without an original for its letter.
-        let originals = self
-            .keep
-            .and_then(|keep| catch_unwind(AssertUnwindSafe(|| keep(payloads))).ok());
-        let (payloads, tokens, origins) = self.intake.take(count);
-        let mut delivered = Delivered::new(self.context.failures.ledger.clone())
-            .with_origins(origins)
-            .with_originals(originals);
-        if let Some(table) = &self.table {
-            let chunk = table.keep(tokens);
-            let port: Arc<dyn SettlePort> = table.clone();
-            delivered = delivered.settled_by(port, chunk);
-        } else {
-            drop(tokens);
-        }
-        let mut receipts = delivered.into_receipts(u32::try_from(count).unwrap_or(u32::MAX));
-        self.ready.reserve(count);
-        for payload in payloads {
-            if let Some(receipt) = receipts.next() {
-                self.ready.push_back(Message::new(payload, receipt));
-            }
-        }
+        let originals = self.keep.and_then(|keep| {
+            catch_unwind(AssertUnwindSafe(|| keep(&mut payloads.take(count)))).ok()
+        });
+        let (table, ledger) = (&self.table, &self.context.failures.ledger);
+        self.intake
+            .take_into(count, &mut self.ready, |tokens, origins| {
+                let delivered = Delivered::new(ledger.clone())
+                    .with_origins(origins)
+                    .with_originals(originals);
+                let Some(table) = table else {
+                    return delivered;
+                };
+                let chunk = table.keep(tokens);
+                delivered.settled_by(table.clone(), chunk)
+            });
         self.context.stats.add_sent(count);
     }
 

@@ -13,7 +13,7 @@ use crate::port::{LinkInlet, LinkOutlet};
 
 /// Makes the work of a worker, again after a restart.
 pub(crate) type Factory = Box<dyn Fn(usize) -> Work + Send + Sync>;
-type Opening<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+pub(crate) type Opening<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
 
 /// The parts of a pipeline while it is wired.
 pub(crate) struct Assembly {
@@ -50,6 +50,23 @@ pub(crate) struct SourceEntry {
 }
 
 impl Assembly {
+    /// Nothing wired yet.
+    pub(crate) fn new(
+        context: FailureContext,
+        max_demand: NonZeroUsize,
+        source_context: SourceSeed,
+    ) -> Self {
+        Self {
+            context,
+            max_demand,
+            letters: None,
+            stages: Vec::new(),
+            sources: Vec::new(),
+            openers: Vec::new(),
+            source_context,
+        }
+    }
+
     /// A link for `producers` workers upstream and `consumers` downstream.
     pub(crate) fn link<I: Send + 'static>(
         &self,

@@ -13,7 +13,7 @@ use crate::{
     Flow, Pipeline,
     assembly::Assembly,
     flow::Upstream,
-    plan::{Edge, Node, Plan},
+    plan::{Edge, Plan},
     port::{Copy, Route, Tee},
     promise::Promises,
 };
@@ -22,7 +22,8 @@ use crate::{
 const STASH: usize = 64;
 
 type BoxOutlet<T> = Box<dyn Outlet<Message<T>>>;
-type Slot<T> = Arc<Mutex<Option<Ends<dyn Outlet<Message<T>>>>>>;
+type BranchEnds<T> = Ends<dyn Outlet<Message<T>>>;
+type Slot<T> = Arc<Mutex<Option<BranchEnds<T>>>>;
 
 /// The branches of a router, each with its route.
 pub struct Branches<T, K> {
@@ -45,11 +46,7 @@ struct Branch<T> {
 
 impl<T: Send + 'static> Branch<T> {
     /// Builds the branch from a flow whose upstream is not known yet.
-    fn build(
-        name: String,
-        workers: usize,
-        build: impl FnOnce(Flow<Pass<T>>) -> Pipeline,
-    ) -> Self {
+    fn build(name: String, workers: usize, build: impl FnOnce(Flow<Pass<T>>) -> Pipeline) -> Self {
         let outlet: Slot<T> = Arc::default();
         let slot = outlet.clone();
         let mut plan = Plan::default();
@@ -76,7 +73,7 @@ impl<T: Send + 'static> Branch<T> {
     }
 
     /// Wires the branch; gives the outlet at its beginning.
-    fn wire(self, assembly: &mut Assembly) -> Option<Ends<dyn Outlet<Message<T>>>> {
+    fn wire(self, assembly: &mut Assembly) -> Option<BranchEnds<T>> {
         (self.pipeline.connect)(assembly);
         self.outlet
             .lock()
@@ -90,7 +87,8 @@ impl<T: Send + 'static, K: fmt::Debug> Branches<T, K> {
     #[must_use]
     pub fn to(mut self, route: K, build: impl FnOnce(Flow<Pass<T>>) -> Pipeline) -> Self {
         let name = format!("{route:?}");
-        self.branches.push((route, Branch::build(name, self.workers, build)));
+        self.branches
+            .push((route, Branch::build(name, self.workers, build)));
         self
     }
 }
@@ -103,7 +101,8 @@ impl<T: Send + 'static> Copies<T> {
         name: impl Into<String>,
         build: impl FnOnce(Flow<Pass<T>>) -> Pipeline,
     ) -> Self {
-        self.branches.push((true, Branch::build(name.into(), self.workers, build)));
+        self.branches
+            .push((true, Branch::build(name.into(), self.workers, build)));
         self
     }
 
@@ -114,7 +113,8 @@ impl<T: Send + 'static> Copies<T> {
         name: impl Into<String>,
         build: impl FnOnce(Flow<Pass<T>>) -> Pipeline,
     ) -> Self {
-        self.branches.push((false, Branch::build(name.into(), self.workers, build)));
+        self.branches
+            .push((false, Branch::build(name.into(), self.workers, build)));
         self
     }
 }
@@ -210,7 +210,7 @@ fn copy<T>(required: bool, outlet: BoxOutlet<T>, stats: &Arc<StageStats>) -> Cop
 fn wire_all<T: Send + 'static, K>(
     assembly: &mut Assembly,
     branches: Vec<(K, Branch<T>)>,
-) -> Vec<(K, Ends<dyn Outlet<Message<T>>>)> {
+) -> Vec<(K, BranchEnds<T>)> {
     let wire = |(key, branch): (K, Branch<T>)| branch.wire(assembly).map(|end| (key, end));
     branches.into_iter().filter_map(wire).collect()
 }
@@ -223,30 +223,21 @@ fn fork<'a, X, T: 'a>(
 ) -> (Plan, Promises) {
     let (mut plan, mut promises) = (up.plan.clone(), up.promises.clone());
     let node = plan.add(info);
-    plan.edges
-        .extend(up.last.iter().map(|&from| edge(from, node, up.label.clone())));
+    plan.edges.extend(
+        up.last
+            .iter()
+            .map(|&from| Edge::direct(from, node, up.label.clone())),
+    );
     for (branch, note) in branches {
         let offset = plan.join(branch.pipeline.plan.clone());
         let label = note.map(|note| format!("{} ({note})", branch.name));
-        plan.edges.push(edge(node, offset, label));
+        plan.edges.push(Edge::direct(node, offset, label));
         promises.join(branch.pipeline.promises.clone());
         if note.is_some() {
             promises.leak(format!("branch {} is best effort", branch.name));
         }
     }
     (plan, promises)
-}
-
-fn edge(from: Node, to: Node, label: Option<String>) -> Edge {
-    Edge {
-        from,
-        to,
-        buffers: 0,
-        weight: 1,
-        fused: Vec::new(),
-        runs_in: from,
-        label,
-    }
 }
 
 impl<T, K> fmt::Debug for Branches<T, K> {

@@ -1,13 +1,15 @@
 //! The dead-letter route: a message is rejected only once its letter is written.
 
-use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, future::poll_fn, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_batcher::SinkStage;
 use towpath_core::{
     Batch, BatchInfo, DeadLetter, Ends, Inlet, Lease, Message, Outcome, Sink, StageControl,
-    StageName, StageStats, Trigger, Work, Written, port,
+    StageName, StageStats, Trigger, Work, Written,
 };
 
 use crate::assembly::{Assembly, buffers};
@@ -29,7 +31,9 @@ pub(crate) fn add_letters<S: Sink<DeadLetter>>(assembly: &mut Assembly, sink: Si
     let stats = Arc::<StageStats>::default();
     let sink = Arc::new(sink);
     let opening = sink.clone();
-    assembly.opener(info.name.clone(), async move { opening.open::<DeadLetter>().await });
+    assembly.opener(info.name.clone(), async move {
+        opening.open::<DeadLetter>().await
+    });
     let (name, counters) = (info.name.clone(), stats.clone());
     let factory = Box::new(move |_| writing(&name, &sink, &inlet, &counters));
     assembly.stage(info, stats, Arc::new(StageControl::new(1, 1)), factory);
@@ -61,8 +65,8 @@ struct Writer<S> {
 impl<S: Sink<DeadLetter>> Writer<S> {
     async fn run(mut self, mut inlet: Box<dyn Inlet<Message<DeadLetter>>>) {
         let mut inbox = VecDeque::new();
-        while let Some(first) = port::next(&mut *inlet, &mut inbox).await {
-            let mut letters: Vec<_> = std::iter::once(first).chain(inbox.drain(..)).collect();
+        while poll_fn(|cx| inlet.poll_fill(usize::MAX, &mut inbox, cx)).await {
+            let mut letters: Vec<_> = inbox.drain(..).collect();
             self.stats.add_received(letters.len());
             let mut backoff = FIRST_BACKOFF;
             while !self.write(&mut letters).await {

@@ -8,7 +8,9 @@ use std::{fmt, sync::Arc};
 
 pub use batched::Batched;
 pub(crate) use batched::dead_end;
-use towpath_core::{Ends, Inlet, Message, Outlet, Ports, Producer, Stage, StageControl, StageStats};
+use towpath_core::{
+    Ends, Inlet, Message, Outlet, Ports, Producer, Stage, StageControl, StageStats,
+};
 use towpath_processor::{Operator, operator::Pass};
 use towpath_producer::Source;
 
@@ -19,8 +21,10 @@ use crate::{
 };
 
 /// Wires everything upstream to an outlet.
-pub(crate) type Connect<X> =
-    Box<dyn FnOnce(&mut Assembly, Ends<dyn Outlet<Message<X>>>) + Send>;
+pub(crate) type Connect<X> = Box<dyn FnOnce(&mut Assembly, Ends<dyn Outlet<Message<X>>>) + Send>;
+
+/// Wires everything upstream to a link; makes inlets for so many workers.
+type CutConnect<T> = Box<dyn FnOnce(&mut Assembly, usize) -> Ends<dyn Inlet<Message<T>>> + Send>;
 
 /// A pipeline while it is built.
 ///
@@ -51,7 +55,7 @@ pub(crate) struct Cut<T> {
     pub(crate) promises: Promises,
     edges: Vec<Edge>,
     pub(crate) workers: usize,
-    connect: Box<dyn FnOnce(&mut Assembly, usize) -> Ends<dyn Inlet<Message<T>>> + Send>,
+    connect: CutConnect<T>,
 }
 
 impl<P: Producer> From<Source<P>> for Flow<Pass<P::Payload>> {
@@ -60,6 +64,7 @@ impl<P: Producer> From<Source<P>> for Flow<Pass<P::Payload>> {
         let mut promises = Promises::default();
         promises.source(source.info().name, source.redelivery());
         let node = plan.add(source.info());
+        plan.carries::<P::Payload>();
         Self {
             chain: Pass::default(),
             upstream: Upstream {
@@ -83,6 +88,7 @@ impl<O: Operator> Flow<O> {
         let (mut plan, promises) = (cut.plan.clone(), cut.promises.clone());
         let node = plan.add(info.clone());
         plan.edges.extend(cut.edges_to(node, info.workers));
+        plan.carries::<S::Out>();
         Flow {
             chain: Pass::default(),
             upstream: Upstream {
@@ -132,7 +138,9 @@ impl<O: Operator> Flow<O> {
         let up = self.upstream;
         let mut label = up.label;
         if !fused.is_empty() {
-            let words = label.into_iter().chain(fused.iter().map(ToString::to_string));
+            let words = label
+                .into_iter()
+                .chain(fused.iter().map(ToString::to_string));
             label = Some(words.collect::<Vec<_>>().join(", "));
         }
         let chain = Arc::new(self.chain);
@@ -155,19 +163,16 @@ impl<O: Operator> Flow<O> {
         let fused = names(&self.chain);
         let up = self.upstream;
         let in_front = up.is_source;
+        let mut plan = up.plan;
+        plan.carries::<O::Out>();
         let edges = up.last.iter().map(|&from| Edge {
-            from,
-            to: 0,
-            buffers: 0,
-            weight: 1,
             fused: fused.clone(),
-            runs_in: from,
-            label: up.label.clone(),
+            ..Edge::direct(from, 0, up.label.clone())
         });
         let edges: Vec<Edge> = edges.collect();
         let (chain, connect, workers) = (Arc::new(self.chain), up.connect, up.workers);
         Cut {
-            plan: up.plan,
+            plan,
             promises: up.promises,
             edges: mark(edges, in_front),
             workers,
@@ -204,14 +209,22 @@ impl<T> Cut<T> {
         let edge = |(i, edge): (usize, &Edge)| Edge {
             to,
             buffers: if i == 0 { chunks } else { 0 },
-            runs_in: if edge.runs_in == usize::MAX { to } else { edge.runs_in },
+            runs_in: if edge.runs_in == usize::MAX {
+                to
+            } else {
+                edge.runs_in
+            },
             ..edge.clone()
         };
         self.edges.iter().enumerate().map(edge).collect()
     }
 
     /// Wires everything upstream; makes inlets for `consumers` workers.
-    pub(crate) fn wire(self, assembly: &mut Assembly, consumers: usize) -> Ends<dyn Inlet<Message<T>>> {
+    pub(crate) fn wire(
+        self,
+        assembly: &mut Assembly,
+        consumers: usize,
+    ) -> Ends<dyn Inlet<Message<T>>> {
         (self.connect)(assembly, consumers)
     }
 }
@@ -267,7 +280,7 @@ fn in_front_of<O: Operator>(
     Arc::new(move || chain.clone().in_front(inlet(), failures()))
 }
 
-/// A chain fails under the names of its operators: `decode, filter`.
+/// A chain goes by the names of its operators: `decode, filter`. Its failures name the one.
 fn chain_failures(
     assembly: &Assembly,
     names: &[&str],

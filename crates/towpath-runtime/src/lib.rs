@@ -27,6 +27,8 @@ mod promise;
 mod registry;
 mod report;
 mod restarts;
+#[cfg(feature = "signal")]
+mod signal;
 mod start;
 mod status;
 mod stream_end;
@@ -41,5 +43,7 @@ pub use plan::{Explanation, Topology};
 pub use registry::{find, running};
 pub use report::{Ending, Report, SourceReport, StageReport};
 pub use restarts::{Restarts, Strategy};
+#[cfg(feature = "signal")]
+pub use signal::shutdown_signal;
 pub use status::{Phase, Status};
 pub use stream_end::Delivered;

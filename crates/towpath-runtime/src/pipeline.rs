@@ -16,7 +16,11 @@ use towpath_core::{DeadLetter, Guarantee, Observer, Sink, StageName};
 
 use crate::{
     BuildError, Explanation, PipelineHandle, Report, Restarts, RunError, Topology,
-    assembly::Assembly, dead_letters::{LETTERS, add_letters}, plan::Plan, promise::Promises, start::start,
+    assembly::Assembly,
+    dead_letters::{LETTERS, add_letters},
+    plan::Plan,
+    promise::Promises,
+    start::start,
 };
 
 /// Messages per chunk, unless said otherwise.
@@ -159,9 +163,10 @@ impl Pipeline {
     /// What is fused, where a hop is paid, and the bound of what is in flight.
     pub fn explain(&self) -> Explanation {
         let (promised, reasons) = self.promises.guarantee();
-        let why = match reasons.is_empty() {
-            true => String::new(),
-            false => format!(" ({})", reasons.join("; ")),
+        let why = if reasons.is_empty() {
+            String::new()
+        } else {
+            format!(" ({})", reasons.join("; "))
         };
         Explanation {
             topology: self.topology(),

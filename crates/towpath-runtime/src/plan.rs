@@ -1,8 +1,8 @@
 //! The topology as data: what is connected to what, what is fused, what the bound is.
 
-use std::fmt::{self, Write as _};
+use std::fmt;
 
-use towpath_core::{StageInfo, StageName};
+use towpath_core::{Message, StageInfo, StageName};
 
 use crate::dead_letters::{LETTER_CHUNKS, LETTERS};
 
@@ -14,6 +14,8 @@ pub(crate) type Node = usize;
 pub(crate) struct Plan {
     pub(crate) stages: Vec<StageInfo>,
     pub(crate) edges: Vec<Edge>,
+    /// The widest message, in bytes; what its payload points to not included.
+    pub(crate) widest: usize,
 }
 
 /// A link between two stages, with the operators fused beside it.
@@ -31,7 +33,27 @@ pub(crate) struct Edge {
     pub(crate) label: Option<String>,
 }
 
+impl Edge {
+    /// A connection without a hop.
+    pub(crate) fn direct(from: Node, to: Node, label: Option<String>) -> Self {
+        Self {
+            from,
+            to,
+            buffers: 0,
+            weight: 1,
+            fused: Vec::new(),
+            runs_in: from,
+            label,
+        }
+    }
+}
+
 impl Plan {
+    /// Notes that messages of `T` cross the pipeline.
+    pub(crate) fn carries<T>(&mut self) {
+        self.widest = self.widest.max(size_of::<Message<T>>());
+    }
+
     pub(crate) fn add(&mut self, info: StageInfo) -> Node {
         self.stages.push(info);
         self.stages.len() - 1
@@ -41,6 +63,7 @@ impl Plan {
     pub(crate) fn join(&mut self, other: Self) -> usize {
         let offset = self.stages.len();
         self.stages.extend(other.stages);
+        self.widest = self.widest.max(other.widest);
         self.edges.extend(other.edges.into_iter().map(|mut edge| {
             edge.from += offset;
             edge.to += offset;
@@ -74,7 +97,11 @@ impl Plan {
 
     /// Stages whose name another stage has too.
     pub(crate) fn duplicates(&self) -> Vec<StageName> {
-        let seen = |i: usize| self.stages[..i].iter().any(|s| s.name == self.stages[i].name);
+        let seen = |i: usize| {
+            self.stages[..i]
+                .iter()
+                .any(|s| s.name == self.stages[i].name)
+        };
         let doubles = (0..self.stages.len()).filter(|&i| seen(i));
         doubles.map(|i| self.stages[i].name.clone()).collect()
     }
@@ -100,27 +127,28 @@ impl Topology {
 
     /// The topology as a Mermaid flow chart.
     pub fn mermaid(&self) -> String {
-        let mut chart = String::from("flowchart LR\n");
+        let mut chart = vec!["flowchart LR".to_owned()];
         for (node, stage) in self.plan.stages.iter().enumerate() {
-            let shape = format!("{}<br/>{}", stage.name, stage.kind);
-            // Writing to a string cannot fail.
-            let _ = writeln!(chart, "  s{node}[\"{shape}\"]");
+            chart.push(format!("  s{node}[\"{}<br/>{}\"]", stage.name, stage.kind));
         }
         for edge in &self.plan.edges {
-            let label = edge.words();
-            let _ = match label.as_str() {
-                "" => writeln!(chart, "  s{} --> s{}", edge.from, edge.to),
-                label => writeln!(chart, "  s{} -->|{label}| s{}", edge.from, edge.to),
+            let arrow = match edge.words().as_str() {
+                "" => "-->".to_owned(),
+                label => format!("-->|{label}|"),
             };
+            chart.push(format!("  s{} {arrow} s{}", edge.from, edge.to));
         }
-        chart
+        chart.join("\n") + "\n"
     }
 }
 
 impl Edge {
     fn words(&self) -> String {
         let label = self.label.iter().map(String::as_str);
-        label.chain(self.fused.iter().copied()).collect::<Vec<_>>().join(", ")
+        label
+            .chain(self.fused.iter().copied())
+            .collect::<Vec<_>>()
+            .join(", ")
     }
 }
 
@@ -164,6 +192,13 @@ impl Explanation {
         self.bound_with(|_| 0)
     }
 
+    /// The bytes that so many messages take in links, slots and batches. What their payloads
+    /// point to is not included.
+    pub fn bound_bytes(&self) -> u64 {
+        let widest = self.topology.plan.widest as u64;
+        self.bound().saturating_mul(widest)
+    }
+
     /// As [`bound`](Self::bound), where the concurrency of stages was set higher since.
     pub(crate) fn bound_with(&self, peak: impl Fn(&StageName) -> usize) -> u64 {
         let bound = self.topology.plan.bound(self.max_demand, peak);
@@ -183,10 +218,18 @@ impl fmt::Display for Explanation {
             }
             match edge.buffers {
                 0 => writeln!(f, "  no hop     {from} -> {to}")?,
-                n => writeln!(f, "  hop        {from} -> {to}: {n} chunks of {}", edge.chunk(self.max_demand))?,
+                n => writeln!(
+                    f,
+                    "  hop        {from} -> {to}: {n} chunks of {}",
+                    edge.chunk(self.max_demand)
+                )?,
             }
         }
-        writeln!(f, "  bound      {} messages in flight", self.bound())?;
+        let (messages, bytes) = (self.bound(), self.bound_bytes());
+        writeln!(
+            f,
+            "  bound      {messages} messages in flight, {bytes} bytes of buffers"
+        )?;
         writeln!(f, "  guarantee  {}", self.promise)
     }
 }

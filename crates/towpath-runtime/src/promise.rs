@@ -37,22 +37,24 @@ impl Promises {
 
     /// What all together promise, and why no more.
     pub(crate) fn guarantee(&self) -> (Guarantee, Vec<String>) {
-        let weakest = |best, worst: Guarantee| worst.min(best);
         let mut reasons = self.leaks.clone();
-        let mut promised = match reasons.is_empty() {
-            true => Guarantee::EffectivelyOnce,
-            false => Guarantee::AtMostOnce,
+        let mut promised = if reasons.is_empty() {
+            Guarantee::EffectivelyOnce
+        } else {
+            Guarantee::AtMostOnce
         };
         for (name, redelivery) in &self.sources {
             if *redelivery != Redelivery::Durable {
-                reasons.push(format!("source {name} does not deliver again after a crash"));
-                promised = weakest(promised, Guarantee::AtMostOnce);
+                reasons.push(format!(
+                    "source {name} does not deliver again after a crash"
+                ));
+                promised = promised.min(Guarantee::AtMostOnce);
             }
         }
         for (name, promise) in &self.sinks {
             if *promise == SinkPromise::Plain {
                 reasons.push(format!("sink {name} shows a message that comes twice"));
-                promised = weakest(promised, Guarantee::AtLeastOnce);
+                promised = promised.min(Guarantee::AtLeastOnce);
             }
         }
         (promised, reasons)

@@ -9,7 +9,8 @@ use towpath_core::StageName;
 
 use crate::PipelineHandle;
 
-static RUNNING: LazyLock<Mutex<BTreeMap<StageName, PipelineHandle>>> = LazyLock::new(Mutex::default);
+static RUNNING: LazyLock<Mutex<BTreeMap<StageName, PipelineHandle>>> =
+    LazyLock::new(Mutex::default);
 
 fn lock() -> MutexGuard<'static, BTreeMap<StageName, PipelineHandle>> {
     RUNNING.lock().unwrap_or_else(PoisonError::into_inner)

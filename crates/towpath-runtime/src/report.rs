@@ -1,10 +1,6 @@
 //! How a run ended: counts that add up, stage by stage.
 
-use std::{
-    collections::BTreeMap,
-    fmt,
-    time::Duration,
-};
+use std::{collections::BTreeMap, fmt, time::Duration};
 
 use towpath_core::{Counts, Latency, Reason, StageCounts, StageName};
 use towpath_producer::SettleCounts;

@@ -89,7 +89,9 @@ impl Intensity {
         self.recent.push_back(now);
         Some(match earlier {
             0 => Duration::ZERO,
-            n => FIRST_BACKOFF.saturating_mul(1 << (n - 1).min(16)).min(MAX_BACKOFF),
+            n => FIRST_BACKOFF
+                .saturating_mul(1 << (n - 1).min(16))
+                .min(MAX_BACKOFF),
         })
     }
 }

@@ -11,10 +11,10 @@ use towpath_producer::{Flow, Gate, SourceWorks};
 
 use crate::{
     BuildError, Pipeline, PipelineHandle, Running,
-    assembly::{Assembly, SourceEntry, SourceSeed, StageEntry},
+    assembly::{Assembly, Opening as Opened, SourceEntry, SourceSeed, StageEntry},
     handle::{Shared, Stop, Watched, WatchedSource},
     registry,
-    supervisor::{Failure, StageRun, SourceRun, Supervisor},
+    supervisor::{Failure, SourceRun, StageRun, Supervisor},
 };
 
 /// Workers that wait to be killed; more are spared.
@@ -53,7 +53,10 @@ fn problems(pipeline: &Pipeline) -> Vec<String> {
             problems.push(format!("a {} has an empty name", stage.kind));
         }
         if stage.concurrency == 0 {
-            problems.push(format!("stage {}: concurrency must be at least 1", stage.name));
+            problems.push(format!(
+                "stage {}: concurrency must be at least 1",
+                stage.name
+            ));
         } else if stage.workers == 0 {
             problems.push(format!("stage {}: workers must be at least 1", stage.name));
         }
@@ -75,30 +78,22 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     let (kills, killed) = mpsc::channel(KILLS);
     let stop = watch::Sender::new(Stop::default());
     let forgets = pipeline.promises.forgets();
-    let mut assembly = Assembly {
-        context: context.clone(),
-        max_demand: settings.max_demand,
-        letters: None,
-        stages: Vec::new(),
-        sources: Vec::new(),
-        openers: Vec::new(),
-        source_context: SourceSeed {
-            gate: gate.clone(),
-            budget: settings.budget.unwrap_or(u64::MAX),
-            failed: on_source_failure(&failure, &gate, &stop, settings.drain_deadline),
-        },
+    let seed = SourceSeed {
+        gate: gate.clone(),
+        budget: settings.budget.unwrap_or(u64::MAX),
+        failed: on_source_failure(&failure, &gate, &stop, settings.drain_deadline),
     };
-    let order = pipeline.plan.clone();
-    wire(pipeline, &mut assembly);
     let Assembly {
-        mut stages,
+        stages,
         sources,
         openers,
         ..
-    } = assembly;
-    stages.sort_by_key(|entry| order.stages.iter().position(|s| s.name == entry.info.name));
+    } = wire(
+        pipeline,
+        Assembly::new(context.clone(), settings.max_demand, seed),
+    );
     let (watched, stages) = watch_stages(stages);
-    let (watched_sources, openings): (Vec<_>, Vec<_>) = sources.into_iter().map(watch_source).unzip();
+    let (watched_sources, openings) = sources.into_iter().map(watch_source).unzip();
     let shared = Arc::new(Shared {
         explanation,
         context,
@@ -115,9 +110,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     let registered = registry::register(&handle).ok_or_else(|| BuildError::NameTaken {
         pipeline: settings.name.clone(),
     })?;
-    for (stage, opening) in openers {
-        opening.await.map_err(|source| cannot_start(stage, source))?;
-    }
+    open_sinks(openers).await?;
     let sources = open_sources(openings).await?;
     let supervisor = Supervisor::new(
         shared,
@@ -164,12 +157,16 @@ fn on_source_failure(
     })
 }
 
-fn wire(pipeline: Pipeline, assembly: &mut Assembly) {
+fn wire(pipeline: Pipeline, mut assembly: Assembly) -> Assembly {
     // The letters first: every stage behind them gets its end of their link.
     if let Some(letters) = pipeline.letters {
-        letters(assembly);
+        letters(&mut assembly);
     }
-    (pipeline.connect)(assembly);
+    (pipeline.connect)(&mut assembly);
+    let order = pipeline.plan.stages;
+    let place = |entry: &StageEntry| order.iter().position(|s| s.name == entry.info.name);
+    assembly.stages.sort_by_key(place);
+    assembly
 }
 
 fn watch_stages(entries: Vec<StageEntry>) -> (Vec<Watched>, Vec<StageRun>) {
@@ -184,7 +181,10 @@ fn watch_stages(entries: Vec<StageEntry>) -> (Vec<Watched>, Vec<StageRun>) {
     entries.into_iter().map(watch).unzip()
 }
 
-type Opening = (StageName, std::pin::Pin<Box<dyn Future<Output = Result<SourceWorks, BoxError>> + Send>>);
+type Opening = (
+    StageName,
+    std::pin::Pin<Box<dyn Future<Output = Result<SourceWorks, BoxError>> + Send>>,
+);
 
 fn watch_source(entry: SourceEntry) -> (WatchedSource, Opening) {
     let name = entry.info.name.clone();
@@ -194,6 +194,14 @@ fn watch_source(entry: SourceEntry) -> (WatchedSource, Opening) {
         settled: entry.settled,
     };
     (watched, (name, entry.opening))
+}
+
+async fn open_sinks(openers: Vec<(StageName, Opened<()>)>) -> Result<(), BuildError> {
+    for (stage, opening) in openers {
+        let opened = opening.await;
+        opened.map_err(|source| cannot_start(stage, source))?;
+    }
+    Ok(())
 }
 
 async fn open_sources(openings: Vec<Opening>) -> Result<Vec<SourceRun>, BuildError> {

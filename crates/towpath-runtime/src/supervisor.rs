@@ -194,7 +194,14 @@ impl Supervisor {
         });
         let swept = false;
         let id = abort.id();
-        self.places.insert(id, Task { place, abort, swept });
+        self.places.insert(
+            id,
+            Task {
+                place,
+                abort,
+                swept,
+            },
+        );
     }
 
     /// Waits for every task; `false` when the deadline came first or the pipeline gave up.
@@ -236,7 +243,9 @@ impl Supervisor {
             Place::Tell(_) => false,
         };
         let tasks = self.places.values();
-        tasks.filter(|t| is_it(t.place)).for_each(|t| t.abort.abort());
+        tasks
+            .filter(|t| is_it(t.place))
+            .for_each(|t| t.abort.abort());
     }
 
     /// A task has come to its end. The last worker of a stage lets go of its links.
@@ -371,7 +380,11 @@ impl Supervisor {
             left: counts.in_flight + lost,
             bound: shared.bound(),
             dropped: ledger.reasons(),
-            causes: ledger.recent_causes().iter().map(towpath_core::Cause::chain).collect(),
+            causes: ledger
+                .recent_causes()
+                .iter()
+                .map(towpath_core::Cause::chain)
+                .collect(),
             abandoned: abandoned.iter().map(place_of).collect(),
             latency: ledger.latency().latency(),
             elapsed_ms: u64::try_from(ledger.now().as_millis()).unwrap_or(u64::MAX),
@@ -384,12 +397,13 @@ impl Supervisor {
 fn sweeps(strategy: Strategy, died: Place, other: Place) -> bool {
     match (strategy, died, other) {
         (Strategy::OneForOne, ..) | (_, _, Place::Tell(_)) => false,
-        (Strategy::OneForAll, ..) | (Strategy::RestForOne, Place::Receive(_), Place::Worker { .. }) => {
-            died != other
-        }
-        (Strategy::RestForOne, Place::Worker { stage, .. }, Place::Worker { stage: behind, .. }) => {
-            behind >= stage && died != other
-        }
+        (Strategy::OneForAll, ..)
+        | (Strategy::RestForOne, Place::Receive(_), Place::Worker { .. }) => died != other,
+        (
+            Strategy::RestForOne,
+            Place::Worker { stage, .. },
+            Place::Worker { stage: behind, .. },
+        ) => behind >= stage && died != other,
         (Strategy::RestForOne, ..) => false,
     }
 }

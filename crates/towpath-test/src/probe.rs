@@ -65,7 +65,6 @@ pub struct ProbeAcknowledger;
 
 impl<P: Send + 'static> Probe<P> {
     /// A source with the name `probe`, and the way into it.
-    #[expect(clippy::new_ret_no_self, reason = "a probe is its two ends")]
     pub fn new() -> (Source<ProbeProducer<P>>, Self) {
         let (injected, receiver) = mpsc::channel(WAITING);
         let producer = ProbeProducer {

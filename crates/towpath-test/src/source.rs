@@ -181,9 +181,10 @@ impl<P: Send + 'static> TestSource<P> {
     pub fn build(self) -> (Source<TestProducer<P>>, Outcomes) {
         let outcomes = Outcomes::new();
         let returns = Arc::new(Returns::new(self.again));
-        let redelivery = self.redelivery.unwrap_or(match returns.comes_again() {
-            true => Redelivery::InProcess,
-            false => Redelivery::Never,
+        let redelivery = self.redelivery.unwrap_or(if returns.comes_again() {
+            Redelivery::InProcess
+        } else {
+            Redelivery::Never
         });
         let acknowledger = TestAcknowledger::new(self.settle, outcomes.clone(), returns.clone());
         let producer = TestProducer::new(

@@ -16,9 +16,11 @@ pub use towpath_core::{
     SettleOptions, Sink, StageName, Trigger, Verdicts, Written,
 };
 pub use towpath_processor::{Call, Processor};
-pub use towpath_producer::{Ingress, IngressHandle, Overflow, PushError, Source};
 #[cfg(feature = "files")]
 pub use towpath_producer::{Csv, CsvRow, Line, Lines, NdJson, json_line};
+pub use towpath_producer::{Ingress, IngressHandle, Overflow, PushError, Source};
+#[cfg(feature = "signal")]
+pub use towpath_runtime::shutdown_signal;
 pub use towpath_runtime::{
     BuildError, Delivered, Ending, Flow, Phase, Pipeline, PipelineHandle, Report, Restarts,
     RunError, Running, Status, Strategy, find, running,

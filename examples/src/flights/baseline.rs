@@ -115,16 +115,15 @@ impl Work {
         error: &dyn Error,
     ) -> Result<(), FlightsError> {
         self.summary.rejected += 1;
-        let original = Original {
-            header: &self.header,
-            row,
-        };
         Ok(self.letters.write(&DeadLetter {
             line: Some(line),
             stage,
             cause: chain(error),
             attempts: 1,
-            original,
+            original: Some(Original {
+                header: &self.header,
+                row,
+            }),
         })?)
     }
 
@@ -133,7 +132,8 @@ impl Work {
             self.late
                 .push(flight.clone(), &mut self.store, &mut self.stored)?;
         }
-        self.flights.push(flight, &mut self.store, &mut self.stored)?;
+        self.flights
+            .push(flight, &mut self.store, &mut self.stored)?;
         let in_flight = self.flights.rows;
         self.summary.in_flight_high_water = self.summary.in_flight_high_water.max(in_flight);
         Ok(())
@@ -151,7 +151,12 @@ impl Work {
 // === impl Batches ===
 
 impl Batches {
-    fn push(&mut self, flight: Flight, store: &mut Store, stored: &mut Stored) -> Result<(), StoreError> {
+    fn push(
+        &mut self,
+        flight: Flight,
+        store: &mut Store,
+        stored: &mut Stored,
+    ) -> Result<(), StoreError> {
         let origin = flight.origin();
         let batch = self.open.entry(origin).or_default();
         batch.push(flight);

@@ -19,8 +19,8 @@ pub struct DeadLetter<'a> {
     pub cause: String,
     /// How often it was tried.
     pub attempts: u32,
-    /// The row as it was read.
-    pub original: Original<'a>,
+    /// The row as it was read, if it is known.
+    pub original: Option<Original<'a>>,
 }
 
 /// The row as it was read: an object by column where it is as long as the header, else a list.

@@ -15,8 +15,8 @@ use super::store::StoreError;
 #[non_exhaustive]
 pub enum FlightsError {
     /// The departures cannot be read.
-    #[error(transparent)]
-    Departures(BoxError),
+    #[error("cannot read the departures")]
+    Departures(#[source] BoxError),
     /// The departures, or a table of reference, cannot be read.
     #[error(transparent)]
     Input(#[from] InputError),

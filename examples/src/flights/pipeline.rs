@@ -5,35 +5,30 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 use towpath::core::Producer;
-use towpath::producer::{Csv, CsvRow};
-use towpath::{Batcher, Flow, Pipeline, Processor, SinkStage, Source};
+use towpath::producer::Csv;
+use towpath::{Batcher, Flow, Pipeline, Processor, Source};
 
+use super::ENRICH;
 use super::attend::attend;
 use super::cli::Job;
+use super::enrich::Enricher;
 use super::error::FlightsError;
 use super::progress::Progress;
-use super::record::{Flight, NAMES, decoder};
-use super::reference::Tables;
+use super::record::{Departure, Flight, NAMES, decoder};
 use super::schema::Table;
-use super::sinks::{LetterSink, Sinks, TableSink};
+use super::sinks::Sinks;
 use super::summary::Finished;
-use super::{DECODE, ENRICH};
 
 /// A batch that is not full goes when its first flight has waited so long.
 const MAX_WAIT: Duration = Duration::from_secs(1);
 
-/// The whole job, stage by stage.
-///
-/// The rows that are refused anywhere go to `letters`, each as it was read.
-pub fn pipeline(
-    job: &Job,
-    rows: Csv,
-    tables: Arc<Tables>,
-    store: &TableSink,
-    letters: LetterSink,
-) -> Pipeline {
-    let enricher = job.enricher(tables);
-    let enrich = Processor::service(ENRICH, enricher).unordered(job.concurrency.get());
+/// The job, stage by stage.
+pub fn pipeline(job: &Job, rows: Csv, enricher: Enricher, sinks: Sinks) -> Pipeline {
+    let enricher = Arc::new(enricher);
+    let enrich = Processor::new(ENRICH, move |departure: Departure| {
+        let enricher = enricher.clone();
+        async move { enricher.lookup(departure).await }
+    });
     let batches = |name| {
         let batches = Batcher::new(name).max_messages(job.batch_size.get());
         batches.max_wait(MAX_WAIT).key(Flight::origin)
@@ -41,21 +36,44 @@ pub fn pipeline(
     Flow::from(Source::new("rows", rows).keep_original())
         .decode(decoder())
         .filter("cancelled", |departure| !departure.is_cancelled())
-        .process(enrich)
+        .process(enrich.unordered(job.concurrency.get()))
         .tee("tables", |tables| {
             tables
                 .required("all", |flights| {
                     flights
-                        .batch(batches("all by origin"))
-                        .sink(store.stage(Table::Flights))
+                        .batch(batches("by origin"))
+                        .sink(sinks.table(Table::Flights))
                 })
                 .required("late", |flights| {
                     flights
                         .filter("in time", Flight::is_late)
                         .batch(batches("late by origin"))
-                        .sink(store.stage(Table::Late))
+                        .sink(sinks.table(Table::Late))
                 })
         })
-        .dead_letter(SinkStage::of("dead letters", letters))
+        .dead_letter(sinks.letters())
         .named("flights")
+}
+
+/// Does the whole job, until the file ends or Ctrl-C is pressed.
+///
+/// # Errors
+/// Fails if it cannot start. What ends it early is in [`Finished::failure`].
+///
+/// # Cancel safety
+/// Not cancel safe: what is in flight is lost.
+pub async fn run(job: &Job, progress: Progress) -> Result<Finished, FlightsError> {
+    let started = Instant::now();
+    job.check()?;
+    let mut rows = Csv::new(&job.input).require_columns(NAMES);
+    rows.open().await.map_err(FlightsError::Departures)?;
+    let enricher = job.enricher(job.tables()?);
+    // Nothing is made before everything that is read is there.
+    let (sinks, troubles) = Sinks::create(job)?;
+    let (store, read) = (sinks.store(), rows.progress());
+    let running = pipeline(job, rows, enricher, sinks).start().await?;
+    let (report, failure) = attend(running, progress, read, troubles).await?;
+    // Nothing else runs any more, so that closing may block.
+    let stored = store.close();
+    Ok(Finished::of(&report, stored, failure, started.elapsed()))
 }

@@ -3,8 +3,10 @@
 use std::collections::BTreeMap;
 use std::fmt;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use serde::{Deserialize, Serialize};
+use towpath::{Ending, Report};
 
 use super::error::FlightsError;
 use super::schema::Table;
@@ -59,6 +61,32 @@ const INTERRUPTED: u8 = 130;
 // === impl Finished ===
 
 impl Finished {
+    /// What a pipeline reports, and what is in the tables after it.
+    pub fn of(
+        report: &Report,
+        stored: Stored,
+        failure: Option<FlightsError>,
+        elapsed: Duration,
+    ) -> Self {
+        let counts = &report.counts;
+        let mut summary = Summary {
+            read: counts.emitted,
+            dropped: counts.dropped,
+            rejected: counts.rejected,
+            elapsed_ms: u64::try_from(elapsed.as_millis()).unwrap_or(u64::MAX),
+            in_flight_high_water: counts.high_water,
+            complete: report.ending == Ending::Finished,
+            ..Summary::default()
+        };
+        summary.add(stored);
+        let settled = summary.dropped + summary.rejected + summary.delivered;
+        summary.left = summary.read.saturating_sub(settled);
+        let unwell =
+            || (report.exit_code() != 0).then(|| FlightsError::Ended(report.ending.clone()));
+        let failure = failure.or_else(unwell);
+        Self { summary, failure }
+    }
+
     /// Success only if the whole file was read and nothing of it was left.
     pub fn exit_code(&self) -> ExitCode {
         ExitCode::from(self.status())

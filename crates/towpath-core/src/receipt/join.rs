@@ -44,7 +44,10 @@ impl Split {
 
     /// Takes a part back that was not needed: it has no say in the outcome.
     pub fn take_back(&self, mut part: Receipt) {
-        let own = part.header.as_ref().is_some_and(|h| Arc::ptr_eq(h, &self.0));
+        let own = part
+            .header
+            .as_ref()
+            .is_some_and(|h| Arc::ptr_eq(h, &self.0));
         if own {
             part.marks |= super::SETTLED;
         }

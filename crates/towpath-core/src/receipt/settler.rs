@@ -2,8 +2,8 @@
 
 use std::sync::Arc;
 
-use super::{Delivered, Header, Receipt};
-use crate::Outcome;
+use super::{Delivered, Header, Receipt, SETTLED};
+use crate::{Message, Outcome};
 
 /// Collects the receipts of messages that are done and settles them in runs.
 ///
@@ -12,6 +12,13 @@ use crate::Outcome;
 pub struct Settler {
     done: Vec<Receipt>,
     indices: Vec<u32>,
+}
+
+/// Receipts in a row that are of one source chunk.
+struct Run<'a> {
+    header: &'a Arc<Header>,
+    delivered: &'a Delivered,
+    count: u64,
 }
 
 impl Settler {
@@ -24,54 +31,86 @@ impl Settler {
     /// Settles messages that are done, in order; leaves an empty buffer behind.
     pub fn settle_all(&mut self, receipts: &mut Vec<Receipt>) {
         self.flush();
-        std::mem::swap(&mut self.done, receipts);
+        settle_runs(&mut self.indices, receipts.iter_mut());
+        receipts.clear();
+    }
+
+    /// Settles messages that are done where they are; their receipts change nothing any more.
+    pub fn settle_in_place<'a, T: 'a>(
+        &mut self,
+        messages: impl Iterator<Item = &'a mut Message<T>>,
+    ) {
         self.flush();
+        settle_runs(&mut self.indices, messages.map(Message::receipt_mut));
     }
 
     /// Settles what was collected, in the order it came.
     pub fn flush(&mut self) {
-        let mut done = std::mem::take(&mut self.done);
-        let mut rest = done.as_mut_slice();
-        while let Some(first) = rest.first() {
-            let run = run_length(first, rest);
-            let (head, tail) = rest.split_at_mut(run);
-            self.settle_run(head);
-            rest = tail;
-        }
-        done.clear();
-        self.done = done;
-    }
-
-    fn settle_run(&mut self, run: &mut [Receipt]) {
-        match run[0].header.clone().as_deref() {
-            Some(Header::Delivered(delivered)) => self.settle_delivered(delivered, run),
-            _ => run.iter_mut().for_each(|r| r.settle_now(Outcome::Done)),
-        }
-    }
-
-    fn settle_delivered(&mut self, delivered: &Delivered, run: &mut [Receipt]) {
-        let mut count = 0;
-        self.indices.clear();
-        let wanted = delivered.port.is_some();
-        for receipt in run.iter_mut().filter(|r| !r.is_settled()) {
-            receipt.marks |= super::SETTLED;
-            count += 1;
-            if wanted {
-                self.indices.push(receipt.index);
-            }
-        }
-        delivered.ledger.settled_done(count, delivered.took());
-        if let Some((port, chunk)) = &delivered.port {
-            port.settle_done(*chunk, &self.indices);
-        }
+        settle_runs(&mut self.indices, self.done.iter_mut());
+        self.done.clear();
     }
 }
 
-/// How many receipts at the front are of the same source chunk.
-fn run_length(first: &Receipt, receipts: &[Receipt]) -> usize {
-    let same = |other: &&Receipt| match (&first.header, &other.header) {
-        (Some(a), Some(b)) => Arc::ptr_eq(a, b),
-        _ => false,
-    };
-    receipts.iter().take_while(same).count().max(1)
+/// One pass: what is of one source chunk and in a row is settled together.
+fn settle_runs<'a>(indices: &mut Vec<u32>, receipts: impl Iterator<Item = &'a mut Receipt>) {
+    let mut run: Option<Run<'_>> = None;
+    for receipt in receipts.filter(|receipt| !receipt.is_settled()) {
+        if !run.as_ref().is_some_and(|run| run.goes_on_with(receipt)) {
+            end(run.take(), indices);
+        }
+        receipt.marks |= SETTLED;
+        let receipt = &*receipt;
+        if run.is_none() {
+            run = Run::start(receipt);
+        }
+        if let Some(run) = &mut run {
+            run.count += 1;
+            if run.delivered.port.is_some() {
+                indices.push(receipt.index);
+            }
+        }
+    }
+    end(run, indices);
+}
+
+fn end(run: Option<Run<'_>>, indices: &mut Vec<u32>) {
+    if let Some(run) = run {
+        run.delivered.settle_done(run.count, indices);
+        indices.clear();
+    }
+}
+
+impl<'a> Run<'a> {
+    /// A receipt that is a part of another's is settled by itself.
+    fn start(receipt: &'a Receipt) -> Option<Self> {
+        let header = receipt.header.as_ref()?;
+        match &**header {
+            Header::Delivered(delivered) => Some(Self {
+                header,
+                delivered,
+                count: 0,
+            }),
+            Header::Joined(join) => {
+                join.record(Outcome::Done, false);
+                None
+            }
+        }
+    }
+
+    #[inline]
+    fn goes_on_with(&self, receipt: &Receipt) -> bool {
+        receipt
+            .header
+            .as_ref()
+            .is_some_and(|header| Arc::ptr_eq(self.header, header))
+    }
+}
+
+impl Delivered {
+    fn settle_done(&self, count: u64, indices: &[u32]) {
+        self.ledger.settled_done(count, self.took());
+        if let Some((port, chunk)) = &self.port {
+            port.settle_done(*chunk, indices);
+        }
+    }
 }

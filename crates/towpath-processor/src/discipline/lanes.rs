@@ -66,11 +66,7 @@ where
 {
     type Ticket = K;
 
-    fn has_next(
-        &mut self,
-        inbox: &mut VecDeque<Message<T>>,
-        failures: &mut FailureRoute,
-    ) -> bool {
+    fn has_next(&mut self, inbox: &mut VecDeque<Message<T>>, failures: &mut FailureRoute) -> bool {
         while self.free.is_empty() && self.parked < self.parking && failures.is_clear() {
             let Some(message) = inbox.pop_front() else {
                 return false;
@@ -124,12 +120,11 @@ where
             return failures.fail(message.into_parts().1, LaneHalted);
         }
         self.parked += 1;
-        match self.busy.get_mut(&key) {
-            Some(lane) => lane.push_back(message),
-            None => {
-                self.busy.insert(key.clone(), VecDeque::new());
-                self.free.push_back((message, key));
-            }
+        if let Some(lane) = self.busy.get_mut(&key) {
+            lane.push_back(message);
+        } else {
+            self.busy.insert(key.clone(), VecDeque::new());
+            self.free.push_back((message, key));
         }
     }
 

@@ -8,9 +8,7 @@ use std::{
     task::{Context, Poll, ready},
 };
 
-use towpath_core::{
-    BatchInfo, Bundle, FailureRoute, Inlet, Message, Outlet, StageName, Trigger,
-};
+use towpath_core::{BatchInfo, Bundle, FailureRoute, Inlet, Message, Outlet, StageName, Trigger};
 
 use super::{Operator, Step};
 
@@ -205,7 +203,10 @@ impl<T> Chunked<T> {
     fn bundle(&mut self) -> Bundle<T> {
         let count = self.messages.len().min(self.max);
         let messages = self.messages.drain(..count).collect();
-        Bundle::new(messages, BatchInfo::new(self.name.clone(), count, Trigger::Chunk))
+        Bundle::new(
+            messages,
+            BatchInfo::new(self.name.clone(), count, Trigger::Chunk),
+        )
     }
 }
 

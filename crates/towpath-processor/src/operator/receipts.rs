@@ -100,7 +100,7 @@ where
             };
             match configured {
                 Ok(()) => out(payload, step),
-                Err(unsupported) => step.fail(unsupported),
+                Err(unsupported) => step.fail("configure_ack", unsupported),
             }
         });
     }

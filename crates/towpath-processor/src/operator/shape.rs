@@ -130,8 +130,9 @@ where
 
     #[inline]
     fn apply(&self, input: O::In, step: &mut Step<'_>, out: &mut impl FnMut(U, &mut Step<'_>)) {
-        self.before
-            .apply(input, step, &mut |payload, step| out((self.f)(payload), step));
+        self.before.apply(input, step, &mut |payload, step| {
+            out((self.f)(payload), step);
+        });
     }
 
     fn describe(&self, names: &mut Vec<&'static str>) {
@@ -155,7 +156,7 @@ where
         self.before
             .apply(input, step, &mut |payload, step| match (self.f)(payload) {
                 Ok(payload) => out(payload, step),
-                Err(error) => step.fail(error),
+                Err(error) => step.fail("try_map", error),
             });
     }
 
@@ -335,7 +336,8 @@ where
             .apply(input, step, &mut |raw, step| match self.f.decode(&raw) {
                 Ok(payload) => out(payload, step),
                 Err(error) => {
-                    step.fail_with(Failure::from_error(error), Some(Original::new(raw)));
+                    let failure = Failure::from_error(error);
+                    step.fail_with("decode", failure, Some(Original::new(raw)));
                 }
             });
     }

@@ -66,10 +66,19 @@ async fn tell(
 async fn a_commit_follows_the_oldest_message_without_an_outcome() {
     let (offsets, mut cumulative, log) = fixture(1);
     let [five, six, nine] = tokens(&offsets, [5, 6, 9]);
-    assert_eq!(tell(&mut cumulative, [(nine, Outcome::Done)]).await, Settled::sent(1));
+    assert_eq!(
+        tell(&mut cumulative, [(nine, Outcome::Done)]).await,
+        Settled::sent(1)
+    );
     assert_eq!(log.calls(), Vec::<Vec<_>>::new());
-    assert_eq!(tell(&mut cumulative, [(five, Outcome::Done)]).await, Settled::confirmed(1));
-    assert_eq!(tell(&mut cumulative, [(six, Outcome::Done)]).await, Settled::confirmed(1));
+    assert_eq!(
+        tell(&mut cumulative, [(five, Outcome::Done)]).await,
+        Settled::confirmed(1)
+    );
+    assert_eq!(
+        tell(&mut cumulative, [(six, Outcome::Done)]).await,
+        Settled::confirmed(1)
+    );
     assert_eq!(log.calls(), [[(0, 6)], [(0, 10)]]);
 }
 
@@ -81,7 +90,10 @@ async fn what_is_rejected_or_dropped_is_committed_over_and_what_is_given_back_ne
         (three, Outcome::Done),
         (two, Outcome::retry()),
         (one, Outcome::Drop(Reason::new("old"))),
-        (zero, Outcome::Reject(Cause::new("decode".into(), "no text"))),
+        (
+            zero,
+            Outcome::Reject(Cause::new("decode".into(), "no text")),
+        ),
     ];
     let settled = tell(&mut cumulative, outcomes).await;
     assert_eq!(settled, Settled::confirmed(2).and(Settled::sent(2)));
@@ -92,7 +104,8 @@ async fn what_is_rejected_or_dropped_is_committed_over_and_what_is_given_back_ne
 #[tokio::test]
 async fn one_call_commits_each_partition_once() {
     let (offsets, mut cumulative, log) = fixture(2);
-    let hand_out = |(partition, offset)| (offsets.hand_out(partition, offset).unwrap(), Outcome::Done);
+    let hand_out =
+        |(partition, offset)| (offsets.hand_out(partition, offset).unwrap(), Outcome::Done);
     let run = [(0, 0), (1, 7), (0, 1), (1, 8)].map(hand_out);
     assert_eq!(tell(&mut cumulative, run).await, Settled::confirmed(4));
     assert_eq!(log.calls(), [[(0, 2), (1, 9)]]);
@@ -105,8 +118,15 @@ async fn a_commit_that_failed_is_tried_again_with_the_same_outcomes() {
     let mut run = vec![(zero, Outcome::Done)];
     log.fail(1);
     assert!(cumulative.settle(&mut run).await.is_err());
-    assert_eq!(run.len(), 1, "the outcome was taken although it is not told");
-    assert_eq!(cumulative.settle(&mut run).await.unwrap(), Settled::confirmed(1));
+    assert_eq!(
+        run.len(),
+        1,
+        "the outcome was taken although it is not told"
+    );
+    assert_eq!(
+        cumulative.settle(&mut run).await.unwrap(),
+        Settled::confirmed(1)
+    );
     assert_eq!(log.calls(), [[(0, 1)]]);
 }
 
@@ -115,7 +135,12 @@ async fn a_commit_that_was_given_up_goes_with_the_next_outcomes() {
     let (offsets, mut cumulative, log) = fixture(1);
     let [zero, one, two] = tokens(&offsets, [0, 1, 2]);
     log.fail(1);
-    assert!(cumulative.settle(&mut vec![(zero, Outcome::Done)]).await.is_err());
+    assert!(
+        cumulative
+            .settle(&mut vec![(zero, Outcome::Done)])
+            .await
+            .is_err()
+    );
     tell(&mut cumulative, [(two, Outcome::Done)]).await;
     assert_eq!(log.calls(), [[(0, 1)]]);
     tell(&mut cumulative, [(one, Outcome::Done)]).await;
@@ -127,12 +152,21 @@ async fn outcomes_of_an_assignment_that_is_over_are_late_and_commit_nothing() {
     let (offsets, mut cumulative, log) = fixture(1);
     let [zero, one] = tokens(&offsets, [0, 1]);
     offsets.revoke(0);
-    assert_eq!(tell(&mut cumulative, [(zero, Outcome::Done)]).await, Settled::stale(1));
+    assert_eq!(
+        tell(&mut cumulative, [(zero, Outcome::Done)]).await,
+        Settled::stale(1)
+    );
     offsets.assign(0, 2).unwrap();
     let [again] = tokens(&offsets, [0]);
-    assert_eq!(tell(&mut cumulative, [(one, Outcome::Done)]).await, Settled::stale(1));
+    assert_eq!(
+        tell(&mut cumulative, [(one, Outcome::Done)]).await,
+        Settled::stale(1)
+    );
     assert_eq!(log.calls(), Vec::<Vec<_>>::new());
-    assert_eq!(tell(&mut cumulative, [(again, Outcome::Done)]).await, Settled::confirmed(1));
+    assert_eq!(
+        tell(&mut cumulative, [(again, Outcome::Done)]).await,
+        Settled::confirmed(1)
+    );
     assert_eq!(log.calls(), [[(0, 1)]]);
 }
 
@@ -144,7 +178,10 @@ async fn a_failed_commit_of_an_assignment_that_is_over_is_not_tried_again() {
     log.fail(1);
     assert!(cumulative.settle(&mut run).await.is_err());
     offsets.revoke(0);
-    assert_eq!(cumulative.settle(&mut run).await.unwrap(), Settled::stale(1));
+    assert_eq!(
+        cumulative.settle(&mut run).await.unwrap(),
+        Settled::stale(1)
+    );
     assert_eq!(log.calls(), Vec::<Vec<_>>::new());
 }
 
@@ -154,7 +191,13 @@ fn no_more_is_handed_out_than_the_ceiling_beyond_the_last_commit() {
     offsets.assign(0, 1).unwrap();
     let held = [0, 1].map(|n| offsets.hand_out(0, n).unwrap());
     assert_eq!(offsets.room(0), 0);
-    assert!(matches!(offsets.hand_out(0, 2), Err(WatermarkError::Full { .. })));
+    assert!(matches!(
+        offsets.hand_out(0, 2),
+        Err(WatermarkError::Full { .. })
+    ));
     drop(held);
-    assert!(matches!(offsets.hand_out(1, 0), Err(WatermarkError::NotAssigned { .. })));
+    assert!(matches!(
+        offsets.hand_out(1, 0),
+        Err(WatermarkError::NotAssigned { .. })
+    ));
 }

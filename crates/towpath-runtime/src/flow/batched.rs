@@ -30,10 +30,12 @@ where
         let (mut plan, mut promises) = (cut.plan.clone(), cut.promises.clone());
         let batcher = plan.add(bundler.info());
         plan.edges.extend(cut.edges_to(batcher, 1));
-        let node = plan.add(sink.info());
-        let workers = sink.info().workers;
-        plan.edges.push(batch_edge(batcher, node, workers, bundler.bundle_size()));
-        promises.sink(sink.info().name, sink.promise());
+        let info = sink.info_for::<T>();
+        let (name, workers) = (info.name.clone(), info.workers);
+        let node = plan.add(info);
+        plan.edges
+            .push(batch_edge(batcher, node, workers, bundler.bundle_size()));
+        promises.sink(name, sink.promise());
         Pipeline::ending(plan, promises, move |assembly| {
             let (outlet, inlet) = assembly.bundle_link::<Bundle<T>>(workers);
             add_sink(assembly, sink, inlet);
@@ -44,13 +46,9 @@ where
 
 fn batch_edge(from: Node, to: Node, workers: usize, weight: usize) -> Edge {
     Edge {
-        from,
-        to,
         buffers: workers,
         weight,
-        fused: Vec::new(),
-        runs_in: from,
-        label: None,
+        ..Edge::direct(from, to, None)
     }
 }
 
@@ -65,8 +63,7 @@ fn add_bundler<T: Send + 'static, B: Bundler<T>>(
     let failures = assembly.failures(&info.name, &stats, None);
     let inlet = cut.wire(assembly, 1);
     let counters = stats.clone();
-    let factory =
-        Box::new(move |_| bundler.work(inlet(), outlet(), failures(), counters.clone()));
+    let factory = Box::new(move |_| bundler.work(inlet(), outlet(), failures(), counters.clone()));
     assembly.stage(info, stats, fixed(1), factory);
 }
 
@@ -83,8 +80,7 @@ pub(crate) fn add_sink<T: Send + 'static, S: Sink<T>>(
     let opening = sink.clone();
     assembly.opener(info.name.clone(), async move { opening.open::<T>().await });
     let (counters, workers) = (stats.clone(), info.workers);
-    let factory =
-        Box::new(move |worker| sink.work(worker, inlet(), failures(), counters.clone()));
+    let factory = Box::new(move |worker| sink.work(worker, inlet(), failures(), counters.clone()));
     assembly.stage(info, stats, fixed(workers), factory);
 }
 
@@ -106,14 +102,7 @@ pub(crate) fn dead_end(
     end: StageInfo,
 ) -> Plan {
     let node = plan.add(end);
-    plan.edges.extend(last.iter().map(|&from| Edge {
-        from,
-        to: node,
-        buffers: 0,
-        weight: 1,
-        fused: Vec::new(),
-        runs_in: from,
-        label: label.cloned(),
-    }));
+    let edge = |&from: &Node| Edge::direct(from, node, label.cloned());
+    plan.edges.extend(last.iter().map(edge));
     plan
 }

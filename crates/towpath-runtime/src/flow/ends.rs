@@ -3,7 +3,7 @@
 use std::sync::Arc;
 
 use towpath_batcher::SinkStage;
-use towpath_core::{Bundler, Ends, Inlet, Outlet, Message, Sink, StageInfo};
+use towpath_core::{Bundler, Ends, Inlet, Message, Outlet, Sink, StageInfo};
 use towpath_processor::{ChunkInlet, Operator};
 
 use super::{
@@ -23,7 +23,7 @@ impl<O: Operator> Flow<O> {
 
     /// Ends the flow in a sink without a batcher: it gets what comes, a chunk at most.
     pub fn sink<S: Sink<O::Out>>(self, sink: SinkStage<S>) -> Pipeline {
-        let info = sink.info();
+        let info = sink.info_for::<O::Out>();
         let cut = self.cut();
         let (mut plan, mut promises) = (cut.plan.clone(), cut.promises.clone());
         let node = plan.add(info.clone());
@@ -45,8 +45,9 @@ impl<O: Operator> Flow<O> {
         let plan = dead_end(up.plan, &up.last, up.label.as_ref(), end);
         let connect = up.connect;
         Pipeline::ending(plan, up.promises, move |assembly| {
+            let room = assembly.max_demand.get();
             let outlet: Ends<dyn Outlet<Message<O::Out>>> =
-                Arc::new(|| Box::new(Acknowledge::default()));
+                Arc::new(move || Box::new(Acknowledge::new(room)));
             connect(assembly, outlet);
         })
     }

@@ -2,27 +2,39 @@
 
 use std::{
     collections::VecDeque,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     task::{Context, Poll},
 };
 
 use towpath_core::{Message, Outlet, Settler};
 
-/// How many messages are settled in one run.
-const ROOM: usize = 64;
-
 /// Acknowledges every message.
-#[derive(Default)]
 pub(crate) struct Acknowledge {
+    /// How many messages are taken and settled in one run.
+    room: usize,
     settler: Settler,
+}
+
+impl Acknowledge {
+    pub(crate) fn new(room: usize) -> Self {
+        Self {
+            room,
+            settler: Settler::default(),
+        }
+    }
 }
 
 impl<T: Send> Outlet<Message<T>> for Acknowledge {
     fn poll_room(&mut self, _cx: &mut Context<'_>) -> Poll<usize> {
-        Poll::Ready(ROOM)
+        Poll::Ready(self.room)
     }
 
     fn accept(&mut self, items: &mut VecDeque<Message<T>>) {
+        if !mem::needs_drop::<T>() {
+            self.settler.settle_in_place(items.iter_mut());
+            items.clear();
+        }
         while !items.is_empty() {
             // A payload that panics when dropped has been processed all the same.
             drop(catch_unwind(AssertUnwindSafe(|| {

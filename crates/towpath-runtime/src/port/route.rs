@@ -15,6 +15,8 @@ use crate::error::UnknownRoute;
 /// How many messages one worker keeps for branches without room before it stops.
 const STASH: usize = 64;
 
+type BoxOutlet<T> = Box<dyn Outlet<Message<T>>>;
+
 /// Sends each message to the branch of its key.
 pub(crate) struct Route<T, K, F> {
     key: Arc<F>,
@@ -24,7 +26,7 @@ pub(crate) struct Route<T, K, F> {
 
 struct Branch<T, K> {
     key: K,
-    outlet: Box<dyn Outlet<Message<T>>>,
+    outlet: BoxOutlet<T>,
     /// What waits for room in this branch, while others go on.
     stash: VecDeque<Message<T>>,
     room: usize,
@@ -33,7 +35,7 @@ struct Branch<T, K> {
 impl<T, K, F> Route<T, K, F> {
     pub(crate) fn new(
         key: Arc<F>,
-        branches: Vec<(K, Box<dyn Outlet<Message<T>>>)>,
+        branches: Vec<(K, BoxOutlet<T>)>,
         failures: FailureRoute,
     ) -> Self {
         let branches = branches.into_iter().map(|(key, outlet)| Branch {
@@ -84,12 +86,11 @@ where
             Ok(key) => key,
             Err(panic) => return self.failures.panicked(message.into_parts().1, panic),
         };
-        match self.branches.iter_mut().find(|branch| branch.key == key) {
-            Some(branch) => branch.stash.push_back(message),
-            None => {
-                let unknown = UnknownRoute::new(format!("{key:?}"));
-                self.failures.fail(message.into_parts().1, unknown);
-            }
+        if let Some(branch) = self.branches.iter_mut().find(|branch| branch.key == key) {
+            branch.stash.push_back(message);
+        } else {
+            let unknown = UnknownRoute::new(format!("{key:?}"));
+            self.failures.fail(message.into_parts().1, unknown);
         }
     }
 }

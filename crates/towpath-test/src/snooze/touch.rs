@@ -10,6 +10,7 @@ use std::{
 
 use tokio::{
     sync::{Notify, Semaphore, SemaphorePermit},
+    task::yield_now,
     time::sleep,
 };
 use towpath::Report;
@@ -50,6 +51,9 @@ impl Touch {
         let shared = self.0.clone();
         async move {
             let _permit = shared.take().await;
+            if shared.hold.is_zero() {
+                return yield_now().await;
+            }
             sleep(shared.hold).await;
         }
     }
@@ -88,7 +92,7 @@ impl Touch {
     /// The time in which all touches so far fit, one after the other, twice over.
     fn enough_time(&self) -> Duration {
         let turns = u32::try_from(self.touches()).unwrap_or(u32::MAX);
-        self.0.hold * turns * 2 / self.0.permits
+        self.0.hold * turns * 2
     }
 }
 

@@ -47,9 +47,8 @@ impl Default for ReceiveCue {
 
 impl ReceiveCue {
     fn act(&mut self, next: u64) -> Result<(), BoxError> {
-        if self.panic_at.take_if(|n| *n == next).is_some() {
-            panic!("receive panics on cue before item {next}");
-        }
+        let panics = self.panic_at.take_if(|n| *n == next).is_some();
+        assert!(!panics, "receive panics on cue before item {next}");
         if self.fail_at.take_if(|n| *n == next).is_some() {
             return Err(format!("receive fails on cue before item {next}").into());
         }
@@ -133,10 +132,10 @@ impl<P: Send + 'static> Producer for TestProducer<P> {
     type Acknowledger = TestAcknowledger<P>;
 
     async fn open(&mut self) -> Result<(), BoxError> {
-        match self.cue.open_fails {
-            true => Err("open fails on cue".into()),
-            false => Ok(()),
+        if self.cue.open_fails {
+            return Err("open fails on cue".into());
         }
+        Ok(())
     }
 
     async fn receive(&mut self, intake: &mut TestIntake<P>) -> Result<Received, BoxError> {

@@ -38,7 +38,10 @@ async fn a_batch_closes_when_it_holds_as_many_messages_as_it_may() {
     let (source, outcomes) = TestSource::of(0..10);
     let recorder = Recorder::new();
     let batcher = patient().max_messages(4);
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     let expected = [
         (vec![0, 1, 2, 3], Trigger::Count),
         (vec![4, 5, 6, 7], Trigger::Count),
@@ -53,14 +56,34 @@ async fn each_batcher_has_a_size_of_its_own() {
     let (source, _) = TestSource::of(0..12);
     let (twos, threes) = (Recorder::new(), Recorder::new());
     let (to_twos, to_threes) = (twos.sink("twos"), threes.sink("threes"));
-    let pipeline = Flow::from(source).route("parity", |n| n % 2, |branches| {
-        branches
-            .to(0, |even| even.batch(Batcher::new("by two").max_messages(2)).sink(to_twos))
-            .to(1, |odd| odd.batch(Batcher::new("by three").max_messages(3)).sink(to_threes))
-    });
+    let pipeline = Flow::from(source).route(
+        "parity",
+        |n| n % 2,
+        |branches| {
+            branches
+                .to(0, |even| {
+                    even.batch(Batcher::new("by two").max_messages(2))
+                        .sink(to_twos)
+                })
+                .to(1, |odd| {
+                    odd.batch(Batcher::new("by three").max_messages(3))
+                        .sink(to_threes)
+                })
+        },
+    );
     run(pipeline).await;
-    assert_eq!(twos.batches().iter().map(|b| b.0.len()).collect::<Vec<_>>(), [2, 2, 2]);
-    assert_eq!(threes.batches().iter().map(|b| b.0.len()).collect::<Vec<_>>(), [3, 3]);
+    assert_eq!(
+        twos.batches().iter().map(|b| b.0.len()).collect::<Vec<_>>(),
+        [2, 2, 2]
+    );
+    assert_eq!(
+        threes
+            .batches()
+            .iter()
+            .map(|b| b.0.len())
+            .collect::<Vec<_>>(),
+        [3, 3]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -69,7 +92,9 @@ async fn what_is_left_of_a_batch_goes_when_its_time_is_up() {
     let recorder = Recorder::new();
     let batcher = patient().max_wait(Duration::from_millis(200));
     let begun = Instant::now();
-    let pipeline = Flow::from(source).batch(batcher).sink(recorder.sink("sink"));
+    let pipeline = Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink"));
     let running = pipeline.start().await.unwrap();
     outcomes.wait_for(3).await;
     assert_eq!(begun.elapsed(), Duration::from_millis(200));
@@ -101,12 +126,20 @@ async fn the_time_of_a_batch_counts_from_its_first_message_and_is_never_reset() 
 async fn messages_of_different_keys_never_share_a_batch_and_each_key_counts_for_itself() {
     let (source, _) = TestSource::of(["a1", "b1", "a2", "b2", "a3", "c1"]);
     let recorder = Recorder::new();
-    let batcher = patient().max_messages(3).key(|item: &&str| item.as_bytes()[0]);
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    let batcher = patient()
+        .max_messages(3)
+        .key(|item: &&str| item.as_bytes()[0]);
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     let mut batches = triggers(&recorder);
     assert_eq!(batches.remove(0), (vec!["a1", "a2", "a3"], Trigger::Count));
     batches.sort_by_key(|(items, _)| items[0]);
-    let rest = [(vec!["b1", "b2"], Trigger::Drain), (vec!["c1"], Trigger::Drain)];
+    let rest = [
+        (vec!["b1", "b2"], Trigger::Drain),
+        (vec!["c1"], Trigger::Drain),
+    ];
     assert_eq!(batches, rest);
 }
 
@@ -115,8 +148,14 @@ async fn a_batch_closes_before_the_message_that_would_make_it_too_heavy() {
     let (source, _) = TestSource::of([60_u64, 30, 90, 10]);
     let recorder = Recorder::new();
     let batcher = patient().max_weight(100, |weight: &u64| *weight);
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
-    let expected = [(vec![60, 30], Trigger::Weight), (vec![90, 10], Trigger::Drain)];
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
+    let expected = [
+        (vec![60, 30], Trigger::Weight),
+        (vec![90, 10], Trigger::Drain),
+    ];
     assert_eq!(triggers(&recorder), expected);
 }
 
@@ -125,7 +164,10 @@ async fn a_message_too_heavy_for_any_batch_goes_alone_and_wedges_nothing() {
     let (source, outcomes) = TestSource::of([10_u64, 5_000, 20, 30]);
     let recorder = Recorder::new();
     let batcher = patient().max_weight(100, |weight: &u64| *weight);
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     let expected = [
         (vec![10], Trigger::Weight),
         (vec![5_000], Trigger::Weight),
@@ -147,7 +189,10 @@ async fn a_rule_of_your_own_closes_a_batch_before_it_overflows_and_starts_anew()
             _ => Close::Before,
         }
     });
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     let expected = [
         (vec![60, 30], Trigger::Custom),
         (vec![90, 10], Trigger::Custom),
@@ -181,18 +226,30 @@ async fn a_batch_tells_its_batcher_key_size_weight_and_trigger() {
         .max_messages(2)
         .max_weight(100, |n: &u64| *n)
         .key(|n: &u64| n % 2);
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     let (_, info) = recorder.batches().remove(0);
     assert_eq!(info.batcher.as_str(), "store");
-    assert_eq!(info.key.and_then(|key| key.downcast_ref::<u64>().copied()), Some(1));
-    assert_eq!((info.size, info.weight, info.trigger), (2, 16, Trigger::Count));
+    assert_eq!(
+        info.key.and_then(|key| key.downcast_ref::<u64>().copied()),
+        Some(1)
+    );
+    assert_eq!(
+        (info.size, info.weight, info.trigger),
+        (2, 16, Trigger::Count)
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn a_batch_without_a_key_function_has_no_key() {
     let (source, _) = TestSource::of([1, 2]);
     let recorder = Recorder::new();
-    run(Flow::from(source).batch(patient()).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(patient())
+        .sink(recorder.sink("sink")))
+    .await;
     assert!(recorder.batches()[0].1.key.is_none());
 }
 
@@ -201,7 +258,10 @@ async fn an_error_of_the_sink_rejects_every_message_of_the_batch_with_its_cause(
     let (source, outcomes) = TestSource::of(0..6);
     let recorder = Recorder::new().error_on_batch(0);
     let batcher = patient().max_messages(3);
-    let report = run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    let report = run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     for n in 0..3 {
         let Outcome::Reject(cause) = outcomes.only(n) else {
             panic!("message {n} is not rejected");
@@ -217,22 +277,39 @@ async fn an_error_of_the_sink_rejects_every_message_of_the_batch_with_its_cause(
 async fn a_panic_of_the_sink_fails_all_hundred_messages_of_the_batch_and_the_worker_lives() {
     let (source, outcomes) = TestSource::of(0..200);
     let recorder = Recorder::new().panic_on_batch(0);
-    let report = run(Flow::from(source).batch(Batcher::new("batch")).sink(recorder.sink("sink"))).await;
+    let report = run(Flow::from(source)
+        .batch(Batcher::new("batch"))
+        .sink(recorder.sink("sink")))
+    .await;
     assert_eq!(outcomes.count("rejected"), 100);
     assert_eq!(recorder.items(), (100..200).collect::<Vec<_>>());
-    let sink = report.stages.iter().find(|s| s.name.as_str() == "sink").unwrap();
+    let sink = report
+        .stages
+        .iter()
+        .find(|s| s.name.as_str() == "sink")
+        .unwrap();
     assert_eq!((sink.counts.panicked, sink.counts.restarts), (100, 0));
-    assert!(report.causes[0].concat().contains("panicked"), "{:?}", report.causes);
+    assert!(
+        report.causes[0].concat().contains("panicked"),
+        "{:?}",
+        report.causes
+    );
 }
 
 #[tokio::test(start_paused = true)]
 async fn only_the_messages_that_the_sink_rejects_are_rejected() {
     let (source, outcomes) = TestSource::of(0..100_u32);
     let recorder = Recorder::new().fail_when(|n| [3, 7].contains(n));
-    run(Flow::from(source).batch(Batcher::new("batch")).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(Batcher::new("batch"))
+        .sink(recorder.sink("sink")))
+    .await;
     assert_eq!(recorder.batches().len(), 1);
     assert_eq!(outcomes.count("done"), 98);
-    assert_eq!([outcomes.only(3).word(), outcomes.only(7).word()], ["rejected"; 2]);
+    assert_eq!(
+        [outcomes.only(3).word(), outcomes.only(7).word()],
+        ["rejected"; 2]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -240,7 +317,10 @@ async fn only_the_messages_that_the_sink_gives_back_come_again() {
     let (source, outcomes) = TestSource::new(0..100_u32).redelivering(2).build();
     let recorder = Recorder::new().retry_when(|n| [3, 7].contains(n));
     let batcher = Batcher::new("batch").max_wait(Duration::from_millis(10));
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     let batches: Vec<_> = recorder.batches().into_iter().map(|b| b.0).collect();
     assert_eq!(batches, [(0..100).collect(), vec![3, 7]]);
     assert_eq!(outcomes.count("done"), 98);
@@ -256,7 +336,11 @@ async fn a_message_without_an_answer_of_the_sink_is_given_back_and_counted() {
     let report = run(Flow::from(source).batch(Batcher::new("batch")).sink(sink)).await;
     assert_eq!(outcomes.count("done"), 99);
     assert_eq!(outcomes.only(99).word(), "retried");
-    let sink = report.stages.iter().find(|s| s.name.as_str() == "short").unwrap();
+    let sink = report
+        .stages
+        .iter()
+        .find(|s| s.name.as_str() == "short")
+        .unwrap();
     assert_eq!(sink.counts.failed, 1);
 }
 
@@ -278,13 +362,20 @@ impl Producer for Twins {
     type Payload = &'static str;
     type Acknowledger = Unacknowledged;
 
-    async fn receive(&mut self, intake: &mut Intake<&'static str, ()>) -> Result<Received, BoxError> {
+    async fn receive(
+        &mut self,
+        intake: &mut Intake<&'static str, ()>,
+    ) -> Result<Received, BoxError> {
         while intake.room() > 0 && self.0 > 0 {
             let origin = Origin::default().identified("the same");
             intake.push(Delivery::new("the same", ()).with_origin(origin));
             self.0 -= 1;
         }
-        Ok(if self.0 == 0 { Received::End } else { Received::More })
+        Ok(if self.0 == 0 {
+            Received::End
+        } else {
+            Received::More
+        })
     }
 
     fn redelivery(&self) -> Redelivery {
@@ -295,11 +386,21 @@ impl Producer for Twins {
 #[tokio::test(start_paused = true)]
 async fn messages_of_one_identity_get_each_the_outcome_of_its_own_place() {
     let sink = write("twins", |_: Batch<&str>| async move {
-        let verdicts = Verdicts::done().reject(0, "never").retry(1, "later", Duration::ZERO);
+        let verdicts = Verdicts::done()
+            .reject(0, "never")
+            .retry(1, "later", Duration::ZERO);
         Ok::<_, BoxError>(verdicts)
     });
-    let report = run(Flow::from(Source::new("twins source", Twins(3))).batch(patient()).sink(sink)).await;
-    let Counts { done, retried, rejected, .. } = report.counts;
+    let report = run(Flow::from(Source::new("twins source", Twins(3)))
+        .batch(patient())
+        .sink(sink))
+    .await;
+    let Counts {
+        done,
+        retried,
+        rejected,
+        ..
+    } = report.counts;
     assert_eq!((done, retried, rejected), (1, 1, 1));
 }
 
@@ -309,11 +410,15 @@ async fn a_hung_sink_holds_no_more_than_the_bound_and_no_other_branch() {
     let (slow, fast) = (Recorder::new().hang_on_batch(0), Recorder::new());
     let (to_slow, to_fast) = (slow.sink("slow"), fast.sink("fast"));
     let batcher = |name: &'static str| Batcher::new(name).max_messages(10);
-    let pipeline = Flow::from(source).route("hot", |n| n % 1_000 == 0, |branches| {
-        branches
-            .to(true, |hot| hot.batch(batcher("hot batches")).sink(to_slow))
-            .to(false, |rest| rest.batch(batcher("batches")).sink(to_fast))
-    });
+    let pipeline = Flow::from(source).route(
+        "hot",
+        |n| n % 1_000 == 0,
+        |branches| {
+            branches
+                .to(true, |hot| hot.batch(batcher("hot batches")).sink(to_slow))
+                .to(false, |rest| rest.batch(batcher("batches")).sink(to_fast))
+        },
+    );
     let running = pipeline.start().await.unwrap();
     // Ten of a thousand hot ones fill the batch that hangs; the others pass it by.
     fast.wait_for(9_990).await;
@@ -350,9 +455,18 @@ async fn with_a_hung_sink_no_more_is_taken_than_the_bound() {
 async fn many_keys_keep_no_more_batches_open_than_they_may() {
     let (source, outcomes) = TestSource::of(0..20_000_u32);
     let recorder = Recorder::new();
-    let batcher = patient().max_messages(2).max_open_keys(64).key(|n: &u32| n % 10_000);
-    let report = run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
-    let evicted = triggers(&recorder).iter().filter(|b| b.1 == Trigger::Evicted).count();
+    let batcher = patient()
+        .max_messages(2)
+        .max_open_keys(64)
+        .key(|n: &u32| n % 10_000);
+    let report = run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
+    let evicted = triggers(&recorder)
+        .iter()
+        .filter(|b| b.1 == Trigger::Evicted)
+        .count();
     assert_eq!(evicted, 20_000 - 64);
     assert_eq!(outcomes.count("done"), 20_000);
     assert!(report.bound < 1_000, "{}", report.bound);
@@ -376,17 +490,26 @@ impl Producer for Odd {
 
 #[tokio::test(start_paused = true)]
 async fn an_empty_payload_and_huge_headers_pass_through() {
-    let huge: Headers = (0..1024).map(|n| (format!("header-{n}"), "x".repeat(1024))).collect();
+    let huge: Headers = (0..1024)
+        .map(|n| (format!("header-{n}"), "x".repeat(1024)))
+        .collect();
     let odd = Odd(vec![(Vec::new(), Headers::default()), (vec![1], huge)]);
     let sink = write("measure", |batch: Batch<Vec<u8>>| async move {
-        let size = |i| batch.origin(i).map_or(0, |o| o.headers.iter().map(|(_, v)| v.len()).sum());
+        let size = |i| {
+            batch
+                .origin(i)
+                .map_or(0, |o| o.headers.iter().map(|(_, v)| v.len()).sum())
+        };
         let sizes: Vec<usize> = (0..batch.len()).map(size).collect();
         assert_eq!(sizes, [0, 1 << 20]);
         assert_eq!(batch.items(), [vec![], vec![1]]);
         Ok::<_, BoxError>(())
     });
     let batcher = Batcher::new("batch").max_bytes(1 << 10);
-    let report = run(Flow::from(Source::new("odd", odd)).batch(batcher).sink(sink)).await;
+    let report = run(Flow::from(Source::new("odd", odd))
+        .batch(batcher)
+        .sink(sink))
+    .await;
     assert_eq!(report.counts.done, 2);
 }
 
@@ -394,7 +517,9 @@ async fn an_empty_payload_and_huge_headers_pass_through() {
 async fn a_half_full_batch_is_flushed_at_once_when_the_pipeline_drains() {
     let (source, outcomes) = TestSource::new(0..37).endless().build();
     let recorder = Recorder::new();
-    let pipeline = Flow::from(source).batch(patient()).sink(recorder.sink("sink"));
+    let pipeline = Flow::from(source)
+        .batch(patient())
+        .sink(recorder.sink("sink"));
     let running = pipeline.start().await.unwrap();
     outcomes.wait_for_demands(2).await;
     let begun = Instant::now();
@@ -416,7 +541,13 @@ async fn a_key_or_weight_function_that_panics_fails_one_message() {
             assert_ne!(*n, 4, "no weight");
             *n
         });
-    run(Flow::from(source).batch(batcher).sink(recorder.sink("sink"))).await;
+    run(Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     assert_eq!(recorder.items(), [0, 1, 3, 5]);
-    assert_eq!([outcomes.only(2).word(), outcomes.only(4).word()], ["rejected"; 2]);
+    assert_eq!(
+        [outcomes.only(2).word(), outcomes.only(4).word()],
+        ["rejected"; 2]
+    );
 }

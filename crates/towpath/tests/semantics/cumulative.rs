@@ -75,9 +75,15 @@ impl Committer for Log {
         }
         for commit in commits {
             let committed = &mut self.committed.lock().unwrap()[commit.partition as usize];
-            assert!(commit.offset > *committed, "{commit:?} goes back from {committed}");
+            assert!(
+                commit.offset > *committed,
+                "{commit:?} goes back from {committed}"
+            );
             *committed = commit.offset;
-            self.history.lock().unwrap().push((commit.partition, commit.offset));
+            self.history
+                .lock()
+                .unwrap()
+                .push((commit.partition, commit.offset));
         }
         Ok(())
     }
@@ -137,11 +143,17 @@ async fn no_commit_ever_passes_the_oldest_unfinished_message() {
     let handler = move |(partition, offset): Place| {
         let (finished, spied) = (finished.clone(), spied.clone());
         async move {
-            tokio::time::sleep(Duration::from_millis((offset * 37 + u64::from(partition)) % 101)).await;
+            tokio::time::sleep(Duration::from_millis(
+                (offset * 37 + u64::from(partition)) % 101,
+            ))
+            .await;
             let finished = &mut finished.lock().unwrap()[partition as usize];
             let committed = spied.committed()[partition as usize];
             let below = usize::try_from(committed).unwrap();
-            assert!(finished[..below].iter().all(|done| *done), "{committed} passes an unfinished one");
+            assert!(
+                finished[..below].iter().all(|done| *done),
+                "{committed} passes an unfinished one"
+            );
             finished[usize::try_from(offset).unwrap()] = true;
             Ok::<_, BoxError>(())
         }
@@ -152,7 +164,12 @@ async fn no_commit_ever_passes_the_oldest_unfinished_message() {
     let report = run(pipeline).await;
     assert_eq!(report.counts.done, 400, "{report}");
     assert_eq!(log.committed(), [200, 200]);
-    let of = |partition| log.history().iter().filter(move |h| h.0 == partition).count();
+    let of = |partition| {
+        log.history()
+            .iter()
+            .filter(move |h| h.0 == partition)
+            .count()
+    };
     assert!(of(0) > 1 && of(1) > 1, "commits did not advance meanwhile");
 }
 
@@ -165,7 +182,10 @@ async fn a_message_that_is_given_back_is_never_committed_over_and_comes_again_af
     assert_eq!(log.committed(), [40]);
     let second = Recorder::new();
     run(Flow::from(source(&log)).sink(second.sink("sink"))).await;
-    assert_eq!(second.items(), (40..100).map(|n| (0, n)).collect::<Vec<_>>());
+    assert_eq!(
+        second.items(),
+        (40..100).map(|n| (0, n)).collect::<Vec<_>>()
+    );
     assert_eq!(log.committed(), [100]);
 }
 
@@ -173,7 +193,9 @@ async fn a_message_that_is_given_back_is_never_committed_over_and_comes_again_af
 async fn what_is_rejected_or_dropped_is_committed_over() {
     let log = Log::new(1, 100);
     let recorder = Recorder::new().fail_when(|place: &Place| place.1 == 99);
-    let pipeline = Flow::from(source(&log)).filter("odd", |place| place.1 != 50).sink(recorder.sink("sink"));
+    let pipeline = Flow::from(source(&log))
+        .filter("odd", |place| place.1 != 50)
+        .sink(recorder.sink("sink"));
     let report = run(pipeline).await;
     assert_eq!((report.counts.rejected, report.counts.dropped), (1, 1));
     assert_eq!(log.committed(), [100]);
@@ -201,10 +223,16 @@ async fn a_commit_that_fails_is_tried_again_and_nothing_is_lost() {
     *log.fails.lock().unwrap() = 5;
     let recorder = Recorder::new();
     let batcher = Batcher::new("batch").max_messages(10);
-    let report = run(Flow::from(source(&log)).batch(batcher).sink(recorder.sink("sink"))).await;
+    let report = run(Flow::from(source(&log))
+        .batch(batcher)
+        .sink(recorder.sink("sink")))
+    .await;
     assert_eq!(log.committed(), [1_000]);
     let settled = report.sources[0].settled;
-    assert_eq!((settled.confirmed + settled.sent, settled.failed), (1_000, 0));
+    assert_eq!(
+        (settled.confirmed + settled.sent, settled.failed),
+        (1_000, 0)
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -102,10 +102,23 @@ async fn a_letter_has_the_cause_the_stage_the_attempts_and_the_original_payload(
     assert_eq!(letter.cause.stage().as_str(), "judge");
     assert_eq!(letter.cause.chain(), ["never"]);
     assert_eq!(letter.origin.attempt, 3);
-    assert_eq!(letter.origin.identity.as_ref().map(towpath::Identity::as_str), Some("test-1"));
-    let original = letter.original.as_ref().and_then(|o| o.downcast_ref::<u32>());
+    assert_eq!(
+        letter
+            .origin
+            .identity
+            .as_ref()
+            .map(towpath::Identity::as_str),
+        Some("test-1")
+    );
+    let original = letter
+        .original
+        .as_ref()
+        .and_then(|o| o.downcast_ref::<u32>());
     assert_eq!(original, Some(&1));
-    assert_eq!(outcomes.of(1).last().map(towpath::Outcome::word), Some("rejected"));
+    assert_eq!(
+        outcomes.of(1).last().map(towpath::Outcome::word),
+        Some("rejected")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -125,7 +138,12 @@ async fn a_letter_from_a_sink_and_from_an_operator_has_the_original_too() {
     let mut told: Vec<_> = letters
         .written()
         .iter()
-        .map(|l| (l.cause.stage().to_string(), *l.original.as_ref().unwrap().downcast_ref::<u32>().unwrap()))
+        .map(|l| {
+            (
+                l.cause.stage().to_string(),
+                *l.original.as_ref().unwrap().downcast_ref::<u32>().unwrap(),
+            )
+        })
         .collect();
     told.sort();
     assert_eq!(told, [("sink".to_owned(), 2), ("try_map".to_owned(), 1)]);
@@ -143,7 +161,10 @@ async fn a_payload_that_cannot_be_decoded_becomes_one_letter_with_its_raw_form()
     run(pipeline).await;
     let written = letters.written();
     assert_eq!(written.len(), 1);
-    let raw = written[0].original.as_ref().and_then(|o| o.downcast_ref::<&str>());
+    let raw = written[0]
+        .original
+        .as_ref()
+        .and_then(|o| o.downcast_ref::<&str>());
     assert_eq!(raw, Some(&"two"));
     assert_eq!(recorder.items(), [1, 3]);
     assert_eq!(outcomes.only(1).word(), "rejected");
@@ -161,7 +182,10 @@ async fn a_poison_message_is_called_once_and_becomes_one_letter() {
     run(pipeline).await;
     assert_eq!((handler.calls_of(&13), handler.calls_of(&14)), (1, 1));
     assert_eq!(letters.places(), [13, 14]);
-    assert_eq!((outcomes.count("done"), outcomes.count("rejected")), (998, 2));
+    assert_eq!(
+        (outcomes.count("done"), outcomes.count("rejected")),
+        (998, 2)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +199,10 @@ async fn all_messages_of_a_batch_that_panicked_become_letters() {
         .dead_letter(letters.sink());
     run(pipeline).await;
     assert_eq!(letters.places(), (0..50).collect::<Vec<_>>());
-    assert_eq!((outcomes.count("done"), outcomes.count("rejected")), (50, 50));
+    assert_eq!(
+        (outcomes.count("done"), outcomes.count("rejected")),
+        (50, 50)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -191,7 +218,11 @@ async fn while_no_letter_can_be_written_nothing_is_settled_and_the_source_waits(
     let running = pipeline.start().await.unwrap();
     tokio::time::sleep(HOUR).await;
     let status = running.handle().status();
-    assert_eq!(outcomes.total(), 0, "a message was settled without its letter");
+    assert_eq!(
+        outcomes.total(),
+        0,
+        "a message was settled without its letter"
+    );
     assert!(status.counts.emitted <= status.bound, "{status:?}");
     assert!(status.bound < 500, "{}", status.bound);
     let tries = letters.tries.load(SeqCst);
@@ -208,7 +239,9 @@ async fn a_rejected_message_is_settled_when_its_letter_is_written_and_not_before
     let (source, outcomes) = TestSource::of(0..2_u32);
     let recorder = Recorder::new().fail_when(|n| *n == 0);
     let letters = Letters::new(false);
-    let pipeline = Flow::from(source).sink(recorder.sink("sink")).dead_letter(letters.sink());
+    let pipeline = Flow::from(source)
+        .sink(recorder.sink("sink"))
+        .dead_letter(letters.sink());
     let running = pipeline.start().await.unwrap();
     outcomes.wait_for(1).await;
     tokio::time::sleep(HOUR).await;
@@ -216,7 +249,11 @@ async fn a_rejected_message_is_settled_when_its_letter_is_written_and_not_before
     letters.up.send_replace(true);
     let begun = Instant::now();
     outcomes.wait_for(2).await;
-    assert!(begun.elapsed() <= Duration::from_secs(5), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() <= Duration::from_secs(5),
+        "{:?}",
+        begun.elapsed()
+    );
     check(&running.join().await.unwrap());
     assert_eq!(outcomes.only(0).word(), "rejected");
 }
@@ -236,7 +273,11 @@ async fn a_stop_while_no_letter_can_be_written_gives_the_messages_back() {
     let begun = Instant::now();
     let report = running.join().await.unwrap();
     check(&report);
-    assert!(begun.elapsed() <= Duration::from_secs(11), "{:?}", begun.elapsed());
+    assert!(
+        begun.elapsed() <= Duration::from_secs(11),
+        "{:?}",
+        begun.elapsed()
+    );
     assert_eq!((outcomes.count("done"), outcomes.count("retried")), (5, 5));
     assert_eq!(report.counts.abandoned, 5);
     assert!(letters.written().is_empty());
@@ -246,8 +287,13 @@ async fn a_stop_while_no_letter_can_be_written_gives_the_messages_back() {
 async fn a_letter_box_that_panics_is_tried_again() {
     let (source, outcomes) = TestSource::of(0..3_u32);
     let recorder = Recorder::new().fail_when(|_| true);
-    let letters = Letters { panics: true, ..Letters::new(false) };
-    let pipeline = Flow::from(source).sink(recorder.sink("sink")).dead_letter(letters.sink());
+    let letters = Letters {
+        panics: true,
+        ..Letters::new(false)
+    };
+    let pipeline = Flow::from(source)
+        .sink(recorder.sink("sink"))
+        .dead_letter(letters.sink());
     let running = pipeline.start().await.unwrap();
     tokio::time::sleep(Duration::from_secs(60)).await;
     assert_eq!(outcomes.total(), 0);
@@ -255,7 +301,10 @@ async fn a_letter_box_that_panics_is_tried_again() {
     let report = running.join().await.unwrap();
     check(&report);
     assert_eq!(letters.places(), [0, 1, 2]);
-    assert_eq!(report.stages.iter().map(|s| s.counts.restarts).sum::<u64>(), 0);
+    assert_eq!(
+        report.stages.iter().map(|s| s.counts.restarts).sum::<u64>(),
+        0
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -265,15 +314,26 @@ async fn only_the_letters_that_were_refused_are_written_again() {
     let batches = Arc::new(Mutex::new(Vec::new()));
     let seen = batches.clone();
     let refuse_once = towpath::write("letters", move |batch: Batch<DeadLetter>| {
-        let places: Vec<_> = batch.items().iter().map(|l| l.origin.position.unwrap().offset).collect();
+        let places: Vec<_> = batch
+            .items()
+            .iter()
+            .map(|l| l.origin.position.unwrap().offset)
+            .collect();
         let first = seen.lock().unwrap().is_empty();
         seen.lock().unwrap().push(places);
         async move {
             let verdicts = Verdicts::done();
-            Ok::<_, BoxError>(if first { verdicts.reject(3, "no stamp") } else { verdicts })
+            Ok::<_, BoxError>(if first {
+                verdicts.reject(3, "no stamp")
+            } else {
+                verdicts
+            })
         }
     });
-    run(Flow::from(source).sink(recorder.sink("sink")).dead_letter(refuse_once)).await;
+    run(Flow::from(source)
+        .sink(recorder.sink("sink"))
+        .dead_letter(refuse_once))
+    .await;
     assert_eq!(*batches.lock().unwrap(), [(0..10).collect(), vec![3]]);
     assert_eq!(outcomes.count("rejected"), 10);
 }

@@ -85,7 +85,10 @@ async fn a_message_that_fails_is_rejected_with_its_reason_and_goes_no_further() 
 
     check(&report);
     let (stage, chain) = rejected(&outcomes.only(1));
-    assert_eq!((stage.as_str(), chain), ("judge", vec!["one is too many".to_owned()]));
+    assert_eq!(
+        (stage.as_str(), chain),
+        ("judge", vec!["one is too many".to_owned()])
+    );
     assert_eq!(recorder.items(), [0, 2]);
     assert_eq!((report.counts.done, report.counts.rejected), (2, 1));
 }
@@ -234,7 +237,12 @@ async fn without_a_batcher_the_processor_settles_successes_and_failures() {
     let pipeline = Flow::from(source)
         .process(Processor::new("handle", cue.handler()))
         .acknowledge();
-    let kinds: Vec<_> = pipeline.topology().stages().iter().map(|s| s.kind).collect();
+    let kinds: Vec<_> = pipeline
+        .topology()
+        .stages()
+        .iter()
+        .map(|s| s.kind)
+        .collect();
     assert_eq!(kinds, ["source", "processor", "end"]);
 
     check(&pipeline.run().await.unwrap());
@@ -249,7 +257,11 @@ async fn one_worker_begins_messages_in_the_order_of_their_arrival() {
     let (source, _) = TestSource::new(0..300_u32).chunk(7).build();
     let cue = Cue::new().delay_by(|n| Duration::from_millis(u64::from(n * 7 % 5)));
     let report = Flow::from(source)
-        .process(Processor::new("handle", cue.handler()).workers(1).unordered(4))
+        .process(
+            Processor::new("handle", cue.handler())
+                .workers(1)
+                .unordered(4),
+        )
         .acknowledge()
         .run()
         .await
@@ -284,7 +296,11 @@ async fn a_burst_is_spread_over_workers_of_one_slot_each() {
     let cue = Cue::new().delay(Duration::from_millis(50));
     let begun = Instant::now();
     let report = Flow::from(source)
-        .process(Processor::new("handle", cue.handler()).unordered(8).workers(8))
+        .process(
+            Processor::new("handle", cue.handler())
+                .unordered(8)
+                .workers(8),
+        )
         .acknowledge()
         .run()
         .await
@@ -302,7 +318,11 @@ async fn a_hung_message_delays_the_outcome_of_nobody_else() {
         .delay(Duration::from_millis(1))
         .hang_when(|n| *n == 0);
     let running = Flow::from(source)
-        .process(Processor::new("handle", cue.handler()).unordered(16).workers(1))
+        .process(
+            Processor::new("handle", cue.handler())
+                .unordered(16)
+                .workers(1),
+        )
         .acknowledge()
         .start()
         .await
@@ -346,16 +366,22 @@ async fn what_a_filter_leaves_out_is_counted_by_its_reason() {
     let report = Flow::from(source)
         .filter("odd", |n| n % 2 == 0)
         .filter_map("large", |n| (n < 50).then_some(n))
-        .process(Processor::filter_map("handle", "divisible", |n: u32| async move {
-            Ok::<_, BoxError>((n % 10 != 0).then_some(n))
-        }))
+        .process(Processor::filter_map(
+            "handle",
+            "divisible",
+            |n: u32| async move { Ok::<_, BoxError>((n % 10 != 0).then_some(n)) },
+        ))
         .acknowledge()
         .run()
         .await
         .unwrap();
 
     check(&report);
-    let dropped: Vec<_> = report.dropped.iter().map(|(r, n)| (r.as_str(), *n)).collect();
+    let dropped: Vec<_> = report
+        .dropped
+        .iter()
+        .map(|(r, n)| (r.as_str(), *n))
+        .collect();
     assert_eq!(dropped, [("divisible", 5), ("large", 25), ("odd", 50)]);
     assert_eq!(report.counts.done, 20);
     assert_eq!(outcomes.count("dropped"), 80);
@@ -389,7 +415,10 @@ async fn what_an_operator_fails_or_panics_over_is_one_message_and_not_the_source
 
 #[tokio::test(start_paused = true)]
 async fn a_transformation_holds_for_every_source_and_every_delivery() {
-    let (first, told) = TestSource::new([1_u32, 2]).named("first").redelivering(2).build();
+    let (first, told) = TestSource::new([1_u32, 2])
+        .named("first")
+        .redelivering(2)
+        .build();
     let (second, _) = TestSource::new([3_u32, 4]).named("second").build();
     let recorder = Recorder::new().retry_when({
         let tries = Arc::new(AtomicUsize::new(0));
@@ -407,7 +436,10 @@ async fn a_transformation_holds_for_every_source_and_every_delivery() {
     let mut items = recorder.items();
     items.sort_unstable();
     assert_eq!(items, [10, 20, 30, 40]);
-    assert_eq!(told.of(0).iter().map(Outcome::word).collect::<Vec<_>>(), ["retried", "done"]);
+    assert_eq!(
+        told.of(0).iter().map(Outcome::word).collect::<Vec<_>>(),
+        ["retried", "done"]
+    );
 }
 
 #[tokio::test(start_paused = true)]

@@ -79,7 +79,11 @@ fn buffered(sink: &Buffered) -> SinkStage<Buffered> {
 async fn what_is_durable_after_a_flush_is_settled_then_and_not_before() {
     let (source, outcomes) = TestSource::new(0..10).endless().build();
     let sink = Buffered::default();
-    let running = Flow::from(source).sink(buffered(&sink)).start().await.unwrap();
+    let running = Flow::from(source)
+        .sink(buffered(&sink))
+        .start()
+        .await
+        .unwrap();
     tokio::time::sleep(EVERY - Duration::from_millis(1)).await;
     assert_eq!(outcomes.total(), 0);
     assert_eq!(running.handle().status().counts.in_flight, 10);
@@ -94,7 +98,10 @@ async fn what_is_durable_after_a_flush_is_settled_then_and_not_before() {
 async fn a_flush_that_fails_gives_back_what_was_written_since_the_last() {
     let arrival = Cue::new().delay_by(|n| EVERY * (2 * n / 10) + Duration::from_millis(1));
     let (source, outcomes) = TestSource::of(0..30);
-    let sink = Buffered { fails: vec![1], ..Buffered::default() };
+    let sink = Buffered {
+        fails: vec![1],
+        ..Buffered::default()
+    };
     let pipeline = Flow::from(source)
         .process(Processor::new("arrival", arrival.handler()).unordered(30))
         .sink(buffered(&sink));
@@ -113,11 +120,20 @@ async fn a_flush_that_fails_gives_back_what_was_written_since_the_last() {
 #[tokio::test(start_paused = true)]
 async fn a_flush_that_panics_gives_back_what_was_written_and_the_worker_lives() {
     let (source, outcomes) = TestSource::new(0..10).redelivering(3).build();
-    let sink = Buffered { panics: vec![0], ..Buffered::default() };
+    let sink = Buffered {
+        panics: vec![0],
+        ..Buffered::default()
+    };
     let report = run(Flow::from(source).sink(buffered(&sink))).await;
-    assert_eq!((outcomes.count("retried"), outcomes.count("done")), (10, 10));
+    assert_eq!(
+        (outcomes.count("retried"), outcomes.count("done")),
+        (10, 10)
+    );
     assert_eq!(sink.flushes().len(), 2);
-    assert_eq!(report.stages.iter().map(|s| s.counts.restarts).sum::<u64>(), 0);
+    assert_eq!(
+        report.stages.iter().map(|s| s.counts.restarts).sum::<u64>(),
+        0
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -132,14 +148,20 @@ async fn what_is_written_is_flushed_at_once_when_the_pipeline_drains() {
 #[tokio::test(start_paused = true)]
 async fn a_sink_that_is_always_busy_is_flushed_on_time_too() {
     let (source, _) = TestSource::of(0..1_000);
-    let sink = Buffered { takes: Duration::from_millis(100), ..Buffered::default() };
-    let batcher = Batcher::new("batch").max_messages(10);
-    run(Flow::from(source).batch(batcher).sink(buffered(&sink))).await;
+    let sink = Buffered {
+        takes: Duration::from_millis(100),
+        ..Buffered::default()
+    };
+    run(Flow::from(source).sink(buffered(&sink)).max_demand(10)).await;
     let flushes = sink.flushes();
+    assert!(flushes.len() > 10, "{flushes:?}");
     let late = EVERY + sink.takes;
     let mut last = Duration::ZERO;
     for (at, _) in flushes {
-        assert!(at - last <= late + sink.takes, "{at:?} is too late after {last:?}");
+        assert!(
+            at - last <= late + sink.takes,
+            "{at:?} is too late after {last:?}"
+        );
         last = at;
     }
 }
@@ -158,7 +180,9 @@ async fn several_workers_write_at_once_and_each_message_once() {
     let (source, outcomes) = TestSource::of(0..400);
     let recorder = Recorder::new().delay(Duration::from_millis(10));
     let batcher = Batcher::new("batch").max_messages(10);
-    let pipeline = Flow::from(source).batch(batcher).sink(recorder.sink("sink").workers(4));
+    let pipeline = Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink").workers(4));
     let begun = Instant::now();
     run(pipeline).await;
     assert_eq!(begun.elapsed(), Duration::from_millis(100));
@@ -174,7 +198,9 @@ async fn a_hung_worker_of_a_sink_holds_its_own_batch_only() {
     let (source, outcomes) = TestSource::of(0..1_000);
     let recorder = Recorder::new().hang_on_batch(0);
     let batcher = Batcher::new("batch").max_messages(10);
-    let pipeline = Flow::from(source).batch(batcher).sink(recorder.sink("sink").workers(2));
+    let pipeline = Flow::from(source)
+        .batch(batcher)
+        .sink(recorder.sink("sink").workers(2));
     let running = pipeline.start().await.unwrap();
     outcomes.wait_for(990).await;
     recorder.release();
@@ -221,7 +247,10 @@ async fn messages_of_mixed_fate_each_get_their_own_outcome() {
         .sink(sink);
     let report = run(pipeline).await;
     let words: Vec<_> = (0..5).map(|n| outcomes.only(n).word()).collect();
-    assert_eq!(words, ["rejected", "retried", "done", "dropped", "rejected"]);
+    assert_eq!(
+        words,
+        ["rejected", "retried", "done", "dropped", "rejected"]
+    );
     assert_eq!(report.dropped.values().sum::<u64>(), 1);
 }
 

@@ -10,10 +10,10 @@ fn letter(header: &[&str], row: &[&[u8]]) -> Value {
         stage: "decode",
         cause: "because".to_owned(),
         attempts: 1,
-        original: Original {
+        original: Some(Original {
             header: &ByteRecord::from(header),
             row: &ByteRecord::from(row),
-        },
+        }),
     };
     serde_json::to_value(&letter).unwrap()
 }
@@ -53,10 +53,10 @@ fn letters_are_lines_and_an_older_file_is_overwritten() {
         stage: "enrich",
         cause: "line\nbreak".to_owned(),
         attempts: 3,
-        original: Original {
+        original: Some(Original {
             header: &header,
             row: &row,
-        },
+        }),
     };
     let mut letters = DeadLetters::create(&path).unwrap();
     letters.write(&letter).unwrap();
@@ -87,10 +87,10 @@ fn a_full_disk_is_an_error_and_not_a_silence() {
         stage: "decode",
         cause: String::new(),
         attempts: 1,
-        original: Original {
+        original: Some(Original {
             header: &header,
             row: &row,
-        },
+        }),
     };
     let mut letters = DeadLetters::create(Path::new("/dev/full")).unwrap();
     letters.write(&letter).unwrap();

@@ -13,7 +13,10 @@ async fn every_message_passes_a_chunk_processor_once() {
         .process(
             Processor::chunk("look up", |chunk: Vec<u32>| async move {
                 assert!(chunk.len() <= 16);
-                Ok(chunk.into_iter().map(|n| Ok::<_, BoxError>(n * 2)).collect())
+                Ok(chunk
+                    .into_iter()
+                    .map(|n| Ok::<_, BoxError>(n * 2))
+                    .collect())
             })
             .max_messages(16),
         )
@@ -49,7 +52,10 @@ async fn an_error_of_a_chunk_fails_the_whole_chunk_and_skips_the_handler_behind(
     check(&report);
     assert_eq!(outcomes.count("rejected") + behind.calls(), 20);
     assert!(behind.calls_of(&13) == 0 && outcomes.count("rejected") > 0);
-    assert_eq!(rejected(&outcomes.only(13)), ("look up".to_owned(), vec!["no connection".to_owned()]));
+    assert_eq!(
+        rejected(&outcomes.only(13)),
+        ("look up".to_owned(), vec!["no connection".to_owned()])
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -78,11 +84,19 @@ async fn messages_without_a_result_are_given_back_and_the_others_go_on() {
     let (source, outcomes) = TestSource::new(0..9_u32).chunk(3).build();
     let forgets_the_last = |chunk: Vec<u32>| async move {
         let keep = chunk.len() - 1;
-        Ok(chunk.into_iter().take(keep).map(Ok::<_, BoxError>).collect())
+        Ok(chunk
+            .into_iter()
+            .take(keep)
+            .map(Ok::<_, BoxError>)
+            .collect())
     };
     let recorder = Recorder::new();
     let report = Flow::from(source)
-        .process(Processor::chunk("look up", forgets_the_last).max_messages(3).concurrency(1))
+        .process(
+            Processor::chunk("look up", forgets_the_last)
+                .max_messages(3)
+                .concurrency(1),
+        )
         .sink(recorder.sink("write"))
         .run()
         .await
@@ -135,7 +149,10 @@ async fn a_message_that_fails_in_its_chunk_skips_the_handler_behind() {
         .unwrap();
 
     check(&report);
-    assert_eq!((behind.calls(), behind.calls_of(&4), behind.calls_of(&5)), (8, 0, 0));
+    assert_eq!(
+        (behind.calls(), behind.calls_of(&4), behind.calls_of(&5)),
+        (8, 0, 0)
+    );
     assert_eq!(outcomes.only(4).word(), "rejected");
     assert_eq!(outcomes.only(5).word(), "retried");
 }

@@ -25,10 +25,20 @@ async fn what_cannot_be_decoded_is_one_dead_letter_with_its_raw_bytes() {
     let letters = letters.items();
     let originals: Vec<_> = letters
         .iter()
-        .map(|l| l.original.as_ref().and_then(|o| o.downcast_ref::<Vec<u8>>().cloned()))
+        .map(|l| {
+            l.original
+                .as_ref()
+                .and_then(|o| o.downcast_ref::<Vec<u8>>().cloned())
+        })
         .collect();
-    assert_eq!(originals, [Some(b"\xff\xfe".to_vec()), Some(b"nine".to_vec())]);
-    let places: Vec<_> = letters.iter().map(|l| l.origin.position.map(|p| p.offset)).collect();
+    assert_eq!(
+        originals,
+        [Some(b"\xff\xfe".to_vec()), Some(b"nine".to_vec())]
+    );
+    let places: Vec<_> = letters
+        .iter()
+        .map(|l| l.origin.position.map(|p| p.offset))
+        .collect();
     assert_eq!(places, [Some(1), Some(2)]);
     assert!(letters[1].cause.chain()[0].contains("invalid digit"));
     assert_eq!(outcomes.count("rejected"), 2);
@@ -36,7 +46,9 @@ async fn what_cannot_be_decoded_is_one_dead_letter_with_its_raw_bytes() {
 
 #[tokio::test(start_paused = true)]
 async fn a_dead_letter_holds_the_payload_as_it_left_its_source_and_not_as_it_was_changed() {
-    let (source, _) = TestSource::new(["7", "x"].map(str::to_owned)).keep_original().build();
+    let (source, _) = TestSource::new(["7", "x"].map(str::to_owned))
+        .keep_original()
+        .build();
     let letters = Recorder::<DeadLetter>::new();
     let report = Flow::from(source)
         .map(|raw| format!("{raw}{raw}"))

@@ -46,7 +46,11 @@ async fn the_hook_sees_errors_and_panics_and_nothing_else() {
         .unwrap();
 
     check(&report);
-    let expected = [("rejected", Some(1)), ("rejected", Some(3)), ("retried", Some(5))];
+    let expected = [
+        ("rejected", Some(1)),
+        ("rejected", Some(3)),
+        ("retried", Some(5)),
+    ];
     assert_eq!(sorted(&calls), expected);
 }
 
@@ -130,7 +134,10 @@ async fn a_sink_that_panicked_writes_the_next_batch() {
 
     check(&report);
     assert_eq!(recorder.items(), (10..20).collect::<Vec<_>>());
-    assert_eq!((outcomes.count("rejected"), outcomes.count("done")), (10, 10));
+    assert_eq!(
+        (outcomes.count("rejected"), outcomes.count("done")),
+        (10, 10)
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -175,7 +182,9 @@ async fn the_observer_is_told_of_rejections_as_the_hook_left_them() {
         let seen = seen.clone();
         move |event: &Event| {
             if let EventKind::Rejected { cause } = &event.kind {
-                seen.lock().unwrap().push((event.stage.to_string(), cause.chain()));
+                seen.lock()
+                    .unwrap()
+                    .push((event.stage.to_string(), cause.chain()));
             }
         }
     };
@@ -186,9 +195,11 @@ async fn the_observer_is_told_of_rejections_as_the_hook_left_them() {
     };
     let report = Flow::from(source)
         .process(
-            Processor::new("handle", |_: u32| async { Err::<u32, _>(BoxError::from("bad")) })
-                .workers(1)
-                .on_failure(hook),
+            Processor::new("handle", |_: u32| async {
+                Err::<u32, _>(BoxError::from("bad"))
+            })
+            .workers(1)
+            .on_failure(hook),
         )
         .acknowledge()
         .observer(observer)

@@ -45,7 +45,10 @@ async fn the_worst_outcome_of_the_parts_is_the_outcome_of_the_whole() {
 
     check(&report);
     let words: Vec<_> = (0..6).map(|n| outcomes.only(n).word()).collect();
-    assert_eq!(words, ["done", "rejected", "retried", "done", "dropped", "retried"]);
+    assert_eq!(
+        words,
+        ["done", "rejected", "retried", "done", "dropped", "retried"]
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -93,7 +96,12 @@ async fn a_panic_while_parts_are_made_fails_the_message() {
             part
         })
     };
-    let report = Flow::from(source).flat_map(parts).acknowledge().run().await.unwrap();
+    let report = Flow::from(source)
+        .flat_map(parts)
+        .acknowledge()
+        .run()
+        .await
+        .unwrap();
 
     check(&report);
     let words: Vec<_> = (0..4).map(|n| outcomes.only(n).word()).collect();
@@ -106,7 +114,9 @@ async fn one_message_may_become_more_than_fit_into_every_buffer() {
     let recorder = Recorder::new();
     let report = Flow::from(source)
         .flat_map(|n| 0..n)
-        .process(Processor::new("handle", |n: u32| async move { Ok::<_, BoxError>(n) }))
+        .process(Processor::new("handle", |n: u32| async move {
+            Ok::<_, BoxError>(n)
+        }))
         .sink(recorder.sink("write"))
         .run()
         .await
