@@ -36,6 +36,7 @@ pub struct Batcher<K = Unkeyed, W = Unweighed, S = NoSplit> {
     key: Arc<K>,
     weight: Arc<W>,
     splitter: Arc<S>,
+    problems: Vec<&'static str>,
 }
 
 impl Batcher {
@@ -47,6 +48,7 @@ impl Batcher {
             key: Arc::new(Unkeyed),
             weight: Arc::new(Unweighed),
             splitter: Arc::new(NoSplit),
+            problems: Vec::new(),
         }
     }
 }
@@ -55,7 +57,10 @@ impl<K, W, S> Batcher<K, W, S> {
     /// Closes a batch when it holds `count` messages.
     #[must_use]
     pub fn max_messages(mut self, count: usize) -> Self {
-        self.rules.max_messages = at_least_one(count);
+        match NonZeroUsize::new(count) {
+            Some(count) => self.rules.max_messages = count,
+            None => self.problems.push("max_messages must be at least 1"),
+        }
         self
     }
 
@@ -94,6 +99,7 @@ impl<K, W, S> Batcher<K, W, S> {
             rules: self.rules,
             key: self.key,
             weight: self.weight,
+            problems: self.problems,
         }
     }
 
@@ -109,6 +115,7 @@ impl<K, W, S> Batcher<K, W, S> {
             rules: self.rules,
             weight: self.weight,
             splitter: self.splitter,
+            problems: self.problems,
         }
     }
 
@@ -116,7 +123,10 @@ impl<K, W, S> Batcher<K, W, S> {
     /// was touched least recently.
     #[must_use]
     pub fn max_open_keys(mut self, keys: usize) -> Self {
-        self.rules.max_open_keys = at_least_one(keys);
+        match NonZeroUsize::new(keys) {
+            Some(keys) => self.rules.max_open_keys = keys,
+            None => self.problems.push("max_open_keys must be at least 1"),
+        }
         self
     }
 
@@ -128,6 +138,7 @@ impl<K, W, S> Batcher<K, W, S> {
             rules: self.rules,
             key: self.key,
             splitter: self.splitter,
+            problems: self.problems,
         }
     }
 }
@@ -147,17 +158,19 @@ where
         } else {
             1
         };
+        let batches = keys.saturating_add(1);
         let mut info = StageInfo::new(self.name.clone(), "batcher")
             .note(format!("{} messages", rules.max_messages))
             .note(format!("{:?}", rules.max_wait))
-            .holding(rules.max_messages.get().saturating_mul(keys + 1));
+            .holding(rules.max_messages.get().saturating_mul(batches));
         if let Some(weight) = rules.max_weight {
             info = info.note(format!("weight {weight}"));
         }
         if self.key.is_keyed() {
             info = info.note(format!("by key, {keys} open"));
         }
-        info
+        let problems = self.problems.iter();
+        problems.fold(info, |info, problem| info.problem(*problem))
     }
 
     fn bundle_size(&self) -> usize {
@@ -180,10 +193,6 @@ where
         );
         Box::pin(work.run(inlet, outlet, failures, stats))
     }
-}
-
-fn at_least_one(count: usize) -> NonZeroUsize {
-    NonZeroUsize::new(count).unwrap_or(NonZeroUsize::MIN)
 }
 
 impl<K, W, S> fmt::Debug for Batcher<K, W, S> {

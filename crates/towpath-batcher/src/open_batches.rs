@@ -127,6 +127,42 @@ where
         }
     }
 
+    /// As [`push`](Self::push) for the first `count` of `items`, until a batch closes.
+    ///
+    /// They are of one key, weigh nothing and are not split; `flush` is the mark of the last.
+    pub(crate) fn push_run(
+        &mut self,
+        key: K,
+        items: &mut Vec<T>,
+        count: usize,
+        flush: bool,
+        now: Instant,
+        closed: &mut VecDeque<ClosedBatch<K, T>>,
+    ) {
+        let Some(open) = touch(&mut self.open, &key) else {
+            let first = items.remove(0);
+            return self.push(key, first, 0, flush && count == 1, now, closed);
+        };
+        let room = self.rules.max_messages.get() - open.items.len();
+        let joining = room.min(count);
+        if joining == items.len() {
+            open.items.append(items);
+        } else {
+            open.items.extend(items.drain(..joining));
+        }
+        self.messages += joining;
+        let flush = flush && joining == count;
+        let trigger = self.rules.trigger(open.items.len(), open.weight, false, flush);
+        if let Some(trigger) = trigger {
+            self.close_newest(trigger, closed);
+        }
+    }
+
+    /// Whether the splitter may close a batch.
+    pub(crate) fn splits(&self) -> bool {
+        self.splitter.splits()
+    }
+
     /// Closes every batch whose first message has waited for `max_wait`, the
     /// oldest first.
     pub fn expire(&mut self, now: Instant, closed: &mut VecDeque<ClosedBatch<K, T>>) {

@@ -9,6 +9,9 @@ use towpath_core::{
 
 use crate::sink_work::{MAX_UNFLUSHED, SinkWork};
 
+/// More tasks of one sink than this are a slip of the pen.
+const MAX_WORKERS: usize = 4096;
+
 /// A sink with its name, its workers and its failure hook.
 ///
 /// ```
@@ -28,6 +31,7 @@ pub struct SinkStage<S> {
     sinks: Vec<Shelf<S>>,
     promise: SinkPromise,
     hook: Option<FailureHook>,
+    problem: Option<String>,
 }
 
 /// A function over a batch as a sink.
@@ -66,6 +70,7 @@ impl<S> SinkStage<S> {
             sinks: vec![Shelf::new(sink)],
             promise,
             hook: None,
+            problem: None,
         }
     }
 
@@ -86,7 +91,10 @@ impl<S> SinkStage<S> {
     {
         let model = self.sinks[0].look(Clone::clone);
         self.sinks.truncate(1);
-        let clones = model.iter().cycle().take(n.saturating_sub(1));
+        let sensible = (1..=MAX_WORKERS).contains(&n);
+        self.problem = (!sensible).then(|| format!("workers must be 1 to {MAX_WORKERS}"));
+        let clones = if sensible { n - 1 } else { 0 };
+        let clones = model.iter().cycle().take(clones);
         self.sinks.extend(clones.cloned().map(Shelf::new));
         self
     }
@@ -111,7 +119,11 @@ impl<S> SinkStage<S> {
     /// Name, shape and limits, for the topology.
     pub fn info(&self) -> StageInfo {
         let workers = self.sinks.len();
-        StageInfo::new(self.name.clone(), "sink").sized(workers, workers)
+        let info = StageInfo::new(self.name.clone(), "sink").sized(workers, workers);
+        match &self.problem {
+            Some(problem) => info.problem(problem.as_str()),
+            None => info,
+        }
     }
 
     /// As [`info`](Self::info), with the messages that may wait for a flush.

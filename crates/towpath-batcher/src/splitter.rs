@@ -28,6 +28,11 @@ pub trait Splitter<T> {
     /// Not asked about a message that is too heavy to join: that message is
     /// only observed in the batch it starts.
     fn observe(&self, state: &mut Self::State, item: &T) -> Close;
+
+    /// Whether it may ever close a batch; one that says no need not observe.
+    fn splits(&self) -> bool {
+        true
+    }
 }
 
 /// Never closes a batch.
@@ -41,6 +46,10 @@ impl<T> Splitter<T> for NoSplit {
 
     fn observe(&self, (): &mut (), _: &T) -> Close {
         Close::No
+    }
+
+    fn splits(&self) -> bool {
+        false
     }
 }
 

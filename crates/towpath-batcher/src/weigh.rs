@@ -16,12 +16,22 @@ pub trait KeyOf<T>: Send + Sync + 'static {
     fn is_keyed(&self) -> bool {
         true
     }
+
+    /// The key of all messages, where they have but one.
+    fn only_key(&self) -> Option<Self::Key> {
+        None
+    }
 }
 
 /// How a batcher weighs a message.
 pub trait WeightOf<T>: Send + Sync + 'static {
     /// The weight of a message, in bytes or whatever the limit counts.
     fn weigh(&self, item: &T) -> u64;
+
+    /// Whether any message weighs more than nothing.
+    fn weighs(&self) -> bool {
+        true
+    }
 }
 
 /// A payload that knows its size.
@@ -58,6 +68,10 @@ impl<T> KeyOf<T> for Unkeyed {
     fn is_keyed(&self) -> bool {
         false
     }
+
+    fn only_key(&self) -> Option<()> {
+        Some(())
+    }
 }
 
 impl<T, K, F> KeyOf<T> for KeyFn<F>
@@ -76,6 +90,10 @@ impl<T> WeightOf<T> for Unweighed {
     #[inline]
     fn weigh(&self, _item: &T) -> u64 {
         0
+    }
+
+    fn weighs(&self) -> bool {
+        false
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     collections::VecDeque,
     future::poll_fn,
+    mem,
     panic::{AssertUnwindSafe, catch_unwind},
     pin::Pin,
     sync::Arc,
@@ -54,6 +55,10 @@ impl<T, S: Splitter<T>> Splitter<Message<T>> for ByPayload<S> {
 
     fn observe(&self, state: &mut S::State, message: &Message<T>) -> Close {
         self.0.observe(state, message.payload())
+    }
+
+    fn splits(&self) -> bool {
+        self.0.splits()
     }
 }
 
@@ -232,6 +237,12 @@ where
     fn sort_in(&mut self, failures: &mut FailureRoute) {
         // Read once per chunk: a batch is as old as the chunk that opened it.
         let now = Instant::now();
+        if !self.weight.weighs()
+            && !self.open.splits()
+            && let Some(key) = self.key.only_key()
+        {
+            return self.sort_in_runs(&key, now);
+        }
         while self.closed.is_empty() && !self.inbox.is_empty() {
             let before = self.inbox.len();
             let Err(panic) = catch_unwind(AssertUnwindSafe(|| self.sort_until_closed(now))) else {
@@ -239,7 +250,7 @@ where
             };
             // A message that is still there panicked in its key or weight; one that is not,
             // in the splitter, went with the panic and so back to its source.
-            let keyed = std::mem::take(&mut self.keying);
+            let keyed = mem::take(&mut self.keying);
             let at_hand = keyed.then(|| self.inbox.pop_front()).flatten();
             match at_hand {
                 Some(message) => failures.panicked(message.into_parts().1, panic),
@@ -247,6 +258,24 @@ where
             }
             debug_assert!(self.inbox.len() < before, "each panic takes a message");
         }
+    }
+
+    /// As [`sort_in`](Self::sort_in) where no user code decides: whole runs at once.
+    fn sort_in_runs(&mut self, key: &K::Key, now: Instant) {
+        let mut messages = Vec::from(mem::take(&mut self.inbox));
+        while self.closed.is_empty() && !messages.is_empty() {
+            let flush = messages.iter().position(Message::is_flush);
+            let count = flush.map_or(messages.len(), |last| last + 1);
+            self.open.push_run(
+                key.clone(),
+                &mut messages,
+                count,
+                flush.is_some(),
+                now,
+                &mut self.closed,
+            );
+        }
+        self.inbox = VecDeque::from(messages);
     }
 
     fn sort_until_closed(&mut self, now: Instant) {

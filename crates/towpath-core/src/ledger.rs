@@ -182,9 +182,12 @@ impl Ledger {
         }
     }
 
-    pub(crate) fn emitted(&self, count: u64) {
+    /// Counts deliveries; those that are `sent` are in flight, the others go back at once.
+    pub(crate) fn emitted(&self, count: u64, sent: bool) {
         self.emitted.fetch_add(count, SeqCst);
-        self.high_water.fetch_max(self.in_flight(), Relaxed);
+        if sent {
+            self.high_water.fetch_max(self.in_flight(), Relaxed);
+        }
     }
 
     pub(crate) fn settled_done(&self, count: u64, took: Duration) {

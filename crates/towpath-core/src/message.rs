@@ -37,6 +37,7 @@ impl<T> Message<T> {
     }
 
     /// Whether the message closes the batch it gets into.
+    #[inline]
     pub fn is_flush(&self) -> bool {
         self.receipt.is_flush()
     }

@@ -40,6 +40,7 @@ pub struct Delivered {
     emitted_at: Duration,
     origins: Vec<Origin>,
     originals: Option<Box<dyn Originals>>,
+    sent: bool,
 }
 
 /// The receipts of a chunk, in order. Those that are not taken are given back.
@@ -87,6 +88,7 @@ impl Delivered {
             port: None,
             origins: Vec::new(),
             originals: None,
+            sent: true,
         }
     }
 
@@ -111,9 +113,17 @@ impl Delivered {
         self
     }
 
+    /// Marks messages that go back to their source and were never sent: they count as
+    /// deliveries, and never were in flight.
+    #[must_use]
+    pub fn unsent(mut self) -> Self {
+        self.sent = false;
+        self
+    }
+
     /// Counts `count` messages as emitted and makes a receipt for each, in order.
     pub fn into_receipts(self, count: u32) -> Receipts {
-        self.ledger.emitted(u64::from(count));
+        self.ledger.emitted(u64::from(count), self.sent);
         Receipts {
             header: Arc::new(Header::Delivered(self)),
             next: 0,
@@ -123,7 +133,7 @@ impl Delivered {
 
     /// As [`into_receipts`](Self::into_receipts), one for each message, in its place.
     pub(crate) fn tie<T>(self, messages: &mut [Message<T>]) {
-        self.ledger.emitted(messages.len() as u64);
+        self.ledger.emitted(messages.len() as u64, self.sent);
         let header = Arc::new(Header::Delivered(self));
         for (message, index) in messages.iter_mut().zip(0_u32..) {
             *message.receipt_mut() = Receipt {
@@ -239,6 +249,7 @@ impl Receipt {
     }
 
     /// Whether the message closes the batch it gets into.
+    #[inline]
     pub fn is_flush(&self) -> bool {
         self.marks & FLUSH != 0
     }

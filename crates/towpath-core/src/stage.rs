@@ -76,6 +76,9 @@ pub struct StageInfo {
     pub notes: Vec<String>,
     /// Messages that may wait inside it beside those at work: lanes, open batches.
     pub holds: usize,
+    /// Options that make no sense; a pipeline with such a stage does not start.
+    #[serde(skip)]
+    pub problems: Vec<String>,
 }
 
 impl StageInfo {
@@ -88,6 +91,7 @@ impl StageInfo {
             concurrency: 1,
             notes: Vec::new(),
             holds: 0,
+            problems: Vec::new(),
         }
     }
 
@@ -110,6 +114,13 @@ impl StageInfo {
     #[must_use]
     pub fn note(mut self, note: impl Into<String>) -> Self {
         self.notes.push(note.into());
+        self
+    }
+
+    /// With an option that makes no sense: names it and says what it must be.
+    #[must_use]
+    pub fn problem(mut self, problem: impl Into<String>) -> Self {
+        self.problems.push(problem.into());
         self
     }
 

@@ -90,6 +90,12 @@ impl<T> Chunk<T> {
         self.items.drain(..)
     }
 
+    /// Takes up to `count` items, oldest first.
+    pub fn drain_front(&mut self, count: usize) -> impl Iterator<Item = T> + '_ {
+        let count = count.min(self.items.len());
+        self.items.drain(..count)
+    }
+
     /// How many items the chunk holds.
     pub fn len(&self) -> usize {
         self.items.len()

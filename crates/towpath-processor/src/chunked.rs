@@ -61,7 +61,7 @@ impl<S> ChunkProcessor<S> {
     /// Takes up to `messages` at a time; what is there, without waiting for more.
     #[must_use]
     pub fn max_messages(mut self, messages: usize) -> Self {
-        self.max = messages.max(1);
+        self.max = messages;
         self
     }
 
@@ -107,10 +107,14 @@ where
     type Out = U;
 
     fn info(&self) -> StageInfo {
-        StageInfo::new(self.name.clone(), "processor")
+        let info = StageInfo::new(self.name.clone(), "processor")
             .sized(cores().min(self.concurrency), self.concurrency)
             .note(format!("chunks of {}", self.max))
-            .holding(self.max * self.concurrency)
+            .holding(self.max.saturating_mul(self.concurrency));
+        match self.max {
+            0 => info.problem("max_messages must be at least 1"),
+            _ => info,
+        }
     }
 
     fn hook(&self) -> Option<FailureHook> {
@@ -128,6 +132,7 @@ where
             finished: Vec::new(),
             ended: false,
             abandoned: false,
+            share: 0,
         };
         Box::pin(async move {
             poll_fn(|cx| worker.poll(cx)).await;
@@ -151,6 +156,8 @@ struct ChunkWorker<T, U, S: Service<Vec<T>>> {
     ended: bool,
     /// Nobody takes the results any more: what comes in goes back to its source.
     abandoned: bool,
+    /// Its part of the limit, as it saw it last.
+    share: usize,
 }
 
 impl<T, U, E, S> ChunkWorker<T, U, S>
@@ -165,7 +172,13 @@ where
         if self.slots.is_readying() {
             self.guarded(|worker| worker.slots.is_readying() && worker.start_readied());
         }
-        while self.hand_on(cx) && self.guarded(|worker| worker.start(cx)) {}
+        loop {
+            let clear = self.hand_on(cx);
+            self.share = self.ports.control.share(self.index);
+            if !clear || !self.guarded(|worker| worker.start(cx)) {
+                break;
+            }
+        }
         self.ports.outlet.flush();
         self.watch_limit(cx);
         if self.is_finished(cx) {
@@ -175,7 +188,7 @@ where
         if !self.slots.is_readying() {
             self.ports.inlet.offer_back(&mut self.inbox);
         }
-        if self.slots.running() >= self.ports.control.share(self.index) {
+        if self.slots.running() >= self.share {
             self.ports.inlet.stop_waiting();
         }
         Poll::Pending
@@ -183,14 +196,13 @@ where
 
     /// Wakes the worker when the limit that stops it changes, or the others have finished.
     fn watch_limit(&self, cx: &mut Context<'_>) {
-        let control = &self.ports.control;
-        let limit = control.share(self.index);
-        if self.slots.running() < limit {
+        if self.slots.running() < self.share {
             return;
         }
+        let control = &self.ports.control;
         control.on_change(self.index, cx.waker());
         // Looked at again after registering: a change in between must not be missed.
-        if control.share(self.index) > limit {
+        if control.share(self.index) > self.share {
             cx.waker().wake_by_ref();
         }
     }
@@ -269,8 +281,7 @@ where
     /// Starts one chunk; whether there was one to start.
     fn start(&mut self, cx: &mut Context<'_>) -> bool {
         // What is in hand is finished, even by a worker that is left without a share.
-        let share = self.ports.control.share(self.index);
-        let limit = share.max(usize::from(!self.inbox.is_empty()));
+        let limit = self.share.max(usize::from(!self.inbox.is_empty()));
         if self.slots.running() >= limit || !self.fill(cx) {
             return false;
         }
@@ -280,7 +291,7 @@ where
     /// Starts the chunk at hand once a service is ready. One that was asked is asked until
     /// it answers, whatever there is room for: it may have been granted a permit.
     fn start_readied(&mut self) -> bool {
-        let Poll::Ready(ready) = self.slots.poll_ready() else {
+        let Poll::Ready(ready) = self.slots.free().poll_ready() else {
             return false;
         };
         let (payloads, receipts) = self.next_chunk();
@@ -288,9 +299,11 @@ where
             slots, finished, ..
         } = self;
         match ready {
-            Ok(slot) => slots.start(slot, payloads, receipts, |receipts, result| {
-                finished.push((receipts, result));
-            }),
+            Ok(()) => {
+                slots.free().call(payloads, receipts, |receipts, result| {
+                    finished.push((receipts, result));
+                });
+            }
             Err(error) => finished.push((receipts, Err(error))),
         }
         self.finish_all();

@@ -40,6 +40,20 @@ pub(crate) enum Broken<H> {
     Elsewhere,
 }
 
+/// A slot without a call: it takes one call after the other, until one does not end at once.
+pub(crate) struct Free<'a, S, Q, H>
+where
+    S: Service<Q>,
+{
+    index: usize,
+    slot: &'a mut Slot<S, S::Future, H>,
+    prototype: &'a S,
+    free: &'a mut Vec<usize>,
+    running: &'a mut usize,
+    readying: &'a mut bool,
+    touched: &'a mut Option<usize>,
+}
+
 struct Slot<S, F, H> {
     service: S,
     /// Pinned once: a call is polled first where it will live.
@@ -84,21 +98,19 @@ where
         self.ready.register(waker);
     }
 
-    /// Waits until the service of a free slot takes a call. Call it only with a message at
-    /// hand: a service that is ready may hold a permit.
+    /// A slot without a call. A service that is being readied is in the slot it gives.
     #[inline]
-    pub(crate) fn poll_ready(&mut self) -> Poll<Result<usize, S::Error>> {
+    pub(crate) fn free(&mut self) -> Free<'_, S, Q, H> {
         let index = self.free_slot();
-        self.touched = Some(index);
-        let slot = &mut self.all[index];
-        let mut cx = Context::from_waker(&slot.waker);
-        let polled = slot.service.poll_ready(&mut cx);
-        if let Poll::Ready(Err(_)) = &polled {
-            slot.service = self.prototype.clone();
+        Free {
+            index,
+            slot: &mut self.all[index],
+            prototype: &self.prototype,
+            free: &mut self.free,
+            running: &mut self.running,
+            readying: &mut self.readying,
+            touched: &mut self.touched,
         }
-        self.touched = None;
-        self.readying = polled.is_pending();
-        polled.map_ok(|()| index)
     }
 
     #[inline]
@@ -122,41 +134,6 @@ where
         index
     }
 
-    /// Calls the service of the free slot `index` and polls the call once, in its place.
-    ///
-    /// `each` gets the result if it is there at once: such a call touches no list.
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "saves copies of payloads: 60 instructions a message"
-    )]
-    pub(crate) fn start(
-        &mut self,
-        index: usize,
-        request: Q,
-        held: H,
-        each: impl FnOnce(H, Result<S::Response, S::Error>),
-    ) {
-        self.touched = Some(index);
-        let slot = &mut self.all[index];
-        let before = slot.held.replace(held);
-        debug_assert!(before.is_none(), "a free slot holds nothing");
-        // Nothing to drop, and the compiler cannot know: 9 instructions a message.
-        std::mem::forget(before);
-        let future = slot.service.call(request);
-        slot.future.set(Some(future));
-        if let Some(result) = slot.poll() {
-            self.touched = None;
-            if let Some(held) = slot.held.take() {
-                each(held, result);
-            }
-        } else {
-            self.touched = None;
-            self.free.pop();
-            self.running += 1;
-        }
-    }
-
     /// Polls the slots that were woken; `each` gets what ended.
     pub(crate) fn poll_woken(&mut self, mut each: impl FnMut(H, Result<S::Response, S::Error>)) {
         let mut word = 0;
@@ -176,6 +153,7 @@ where
         }
     }
 
+    #[inline]
     fn release(&mut self, index: usize) -> Option<H> {
         let held = self.all[index].held.take()?;
         // A call that has just been started has not left the list yet, and is its last.
@@ -213,6 +191,60 @@ where
             || drop(broken),
         )));
         self.release(index).map_or(Broken::Readying, Broken::Call)
+    }
+}
+
+impl<S, Q, H> Free<'_, S, Q, H>
+where
+    S: Service<Q> + Clone,
+{
+    /// Waits until the service takes a call. Ask only with a message at hand: a service
+    /// that is ready may hold a permit.
+    #[inline]
+    pub(crate) fn poll_ready(&mut self) -> Poll<Result<(), S::Error>> {
+        *self.touched = Some(self.index);
+        let mut cx = Context::from_waker(&self.slot.waker);
+        let polled = self.slot.service.poll_ready(&mut cx);
+        if let Poll::Ready(Err(_)) = &polled {
+            self.slot.service = self.prototype.clone();
+        }
+        *self.touched = None;
+        *self.readying = polled.is_pending();
+        polled
+    }
+
+    /// Calls the service and polls the call once, in its place; whether it ended at once.
+    ///
+    /// `each` gets the result then: such a call touches no list, and the slot is still free.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves copies of payloads: 60 instructions a message"
+    )]
+    pub(crate) fn call(
+        &mut self,
+        request: Q,
+        held: H,
+        each: impl FnOnce(H, Result<S::Response, S::Error>),
+    ) -> bool {
+        *self.touched = Some(self.index);
+        let before = self.slot.held.replace(held);
+        debug_assert!(before.is_none(), "a free slot holds nothing");
+        // Nothing to drop, and the compiler cannot know: 9 instructions a message.
+        std::mem::forget(before);
+        let future = self.slot.service.call(request);
+        self.slot.future.set(Some(future));
+        let ended = self.slot.poll();
+        *self.touched = None;
+        let Some(result) = ended else {
+            self.free.pop();
+            *self.running += 1;
+            return false;
+        };
+        if let Some(held) = self.slot.held.take() {
+            each(held, result);
+        }
+        true
     }
 }
 

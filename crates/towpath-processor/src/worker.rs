@@ -46,8 +46,9 @@ where
     ended: bool,
     /// Nobody takes the results any more: what comes in goes back to its source.
     abandoned: bool,
-    /// Left without a share of the limit: finishes what it has, one by one, and takes no more.
-    retired: bool,
+    /// Its part of the limit, as it saw it last. Without one it finishes what it has, one by
+    /// one, and takes no more.
+    share: usize,
     started: usize,
 }
 
@@ -77,7 +78,7 @@ where
             want: 1,
             ended: false,
             abandoned: false,
-            retired: false,
+            share: 0,
             started: 0,
         }
     }
@@ -97,6 +98,7 @@ where
         let mut room;
         loop {
             room = self.hand_on(cx);
+            self.share = self.ports.control.share(self.index);
             // Once per chunk: an async-channel that is always ready never yields by itself.
             let Poll::Ready(budget) = coop::poll_proceed(cx) else {
                 break;
@@ -137,10 +139,17 @@ where
             // Not the user's: the supervisor starts the worker again.
             Broken::Elsewhere => resume_unwind(panic),
         };
-        let failures = &mut self.ports.failures;
-        failures.panicked(receipt, panic);
-        self.discipline
-            .finish(ticket, None, failures, &mut |_, _| {});
+        let Self {
+            discipline,
+            reply,
+            ports,
+            done,
+            ..
+        } = self;
+        ports.failures.panicked(receipt, panic);
+        // The end of this message may be what others have waited for.
+        let emit = &mut |response, receipt| reply.expand(response, receipt, done);
+        discipline.finish(ticket, None, &mut ports.failures, emit);
     }
 
     /// Takes the results of the slots that were woken.
@@ -191,9 +200,7 @@ where
 
     /// Starts messages while there is room for their results; whether any was.
     fn start(&mut self, room: usize, cx: &mut Context<'_>) -> bool {
-        let share = self.ports.control.share(self.index);
-        self.retired = share == 0;
-        let limit = share.max(usize::from(!self.inbox.is_empty()));
+        let limit = self.share.max(usize::from(!self.inbox.is_empty()));
         let before = self.started;
         self.guarded(|worker| worker.start_burst(limit, room, cx));
         let started = self.started - before;
@@ -203,11 +210,9 @@ where
 
     fn start_burst(&mut self, limit: usize, room: usize, cx: &mut Context<'_>) {
         while self.may_start(limit, room) && self.has_next(limit, cx) {
-            let Poll::Ready(ready) = self.slots.poll_ready() else {
+            if !self.start_in_one_slot(limit.max(room) - self.slots.running()) {
                 return;
-            };
-            self.started += 1;
-            self.start_one(ready);
+            }
         }
     }
 
@@ -215,11 +220,52 @@ where
     /// of its message was given a place when it was first asked.
     #[cold]
     fn start_readied(&mut self) {
-        if self.slots.is_readying()
-            && let Poll::Ready(ready) = self.slots.poll_ready()
-        {
-            self.ports.stats.add_received(1);
-            self.start_one(ready);
+        if self.slots.is_readying() {
+            let before = self.started;
+            self.start_in_one_slot(0);
+            self.ports.stats.add_received(self.started - before);
+        }
+    }
+
+    /// Starts a message, and more in the same slot while their calls end at once and fewer
+    /// than `room` results wait; whether the service was ready.
+    fn start_in_one_slot(&mut self, room: usize) -> bool {
+        let Self {
+            slots,
+            discipline,
+            reply,
+            inbox,
+            done,
+            ports,
+            ..
+        } = self;
+        let failures = &mut ports.failures;
+        let mut slot = slots.free();
+        loop {
+            let Poll::Ready(ready) = slot.poll_ready() else {
+                return false;
+            };
+            let Some((message, ticket)) = discipline.next(inbox) else {
+                return true;
+            };
+            self.started += 1;
+            let (payload, receipt) = message.into_parts();
+            let mut end = |held, result| finish(held, result, discipline, &**reply, failures, done);
+            let ended = match ready {
+                Ok(()) => {
+                    let request = C::carry(payload, &receipt);
+                    slot.call(request, (receipt, ticket), end)
+                }
+                Err(error) => {
+                    end((receipt, ticket), Err(error));
+                    true
+                }
+            };
+            let untaken = done.len() + discipline.untaken();
+            let next = ended && untaken < room && failures.is_clear();
+            if !(next && discipline.has_next(inbox, failures)) {
+                return true;
+            }
         }
     }
 
@@ -236,66 +282,28 @@ where
             if self.discipline.has_next(&mut self.inbox, failures) {
                 return true;
             }
-            if self.ended || self.retired || !self.inbox.is_empty() || !failures.is_clear() {
+            if self.ended || self.share == 0 || !self.inbox.is_empty() || !failures.is_clear() {
                 return false;
             }
             let idle = limit - self.slots.running();
             self.want = self.want.max(idle).min(EAGER.max(limit));
             match self.ports.inlet.poll_fill(self.want, &mut self.inbox, cx) {
-                Poll::Ready(true) => self.want *= 2,
+                Poll::Ready(true) => self.want = self.want.saturating_mul(2),
                 Poll::Ready(false) => self.ended = true,
                 Poll::Pending => return false,
             }
         }
     }
 
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "saves copies of payloads: 60 instructions a message"
-    )]
-    fn start_one(&mut self, ready: Result<usize, S::Error>) {
-        let Some((message, ticket)) = self.discipline.next(&mut self.inbox) else {
-            return;
-        };
-        let (payload, receipt) = message.into_parts();
-        let Self {
-            slots,
-            discipline,
-            reply,
-            ports,
-            done,
-            ..
-        } = self;
-        let mut end = |held, result| {
-            finish(
-                held,
-                result,
-                discipline,
-                &**reply,
-                &mut ports.failures,
-                done,
-            );
-        };
-        match ready {
-            Ok(index) => {
-                let request = C::carry(payload, &receipt);
-                slots.start(index, request, (receipt, ticket), end);
-            }
-            Err(error) => end((receipt, ticket), Err(error)),
-        }
-    }
-
     /// Wakes the worker when the limit that stops it changes, or the others have finished.
     fn watch_limit(&self, cx: &mut Context<'_>) {
-        let control = &self.ports.control;
-        let limit = control.share(self.index);
-        if self.slots.running() < limit {
+        if self.slots.running() < self.share {
             return;
         }
+        let control = &self.ports.control;
         control.on_change(self.index, cx.waker());
         // Looked at again after registering: a change in between must not be missed.
-        if control.share(self.index) > limit {
+        if control.share(self.index) > self.share {
             cx.waker().wake_by_ref();
         }
     }
@@ -316,7 +324,6 @@ where
         if self.slots.running() > 0 {
             self.want = 1;
         }
-        let limit = self.ports.control.share(self.index);
         // What a service is being readied for stays: it must be called once it is ready.
         let readying = self.slots.is_readying();
         let kept = readying.then(|| self.inbox.pop_front()).flatten();
@@ -324,7 +331,7 @@ where
         if let Some(message) = kept {
             self.inbox.push_front(message);
         }
-        if self.slots.running() >= limit || room == 0 {
+        if self.slots.running() >= self.share || room == 0 {
             self.ports.inlet.stop_waiting();
         }
     }

@@ -1,5 +1,7 @@
 //! The switch in front of the sources of a pipeline: running, paused, stopping.
 
+use std::{future::poll_fn, mem, pin::pin, task::Poll};
+
 use tokio::sync::watch;
 
 /// Whether sources are asked for more.
@@ -55,6 +57,30 @@ impl GateView {
     pub(crate) async fn open(&mut self) -> bool {
         let flow = self.0.wait_for(|flow| *flow != Flow::Paused).await;
         flow.is_ok_and(|flow| *flow == Flow::Running)
+    }
+
+    /// What `work` comes to while sources are asked; `None` when they no longer are.
+    pub(crate) async fn while_open<W: Future>(&mut self, work: W) -> Option<W::Output> {
+        let mut work = pin!(work);
+        if *self.0.borrow() != Flow::Running {
+            return None;
+        }
+        let mut closed = pin!(self.closed());
+        let mut watched = false;
+        poll_fn(|cx| {
+            if watched && closed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            if let Poll::Ready(result) = work.as_mut().poll(cx) {
+                return Poll::Ready(Some(result));
+            }
+            // Only now: what is there at once does not pay for a watch on the gate.
+            if !mem::replace(&mut watched, true) && closed.as_mut().poll(cx).is_ready() {
+                return Poll::Ready(None);
+            }
+            Poll::Pending
+        })
+        .await
     }
 
     /// Waits until sources are no longer asked.

@@ -6,6 +6,7 @@ use std::{
     future::poll_fn,
     num::NonZeroUsize,
     panic::{AssertUnwindSafe, catch_unwind},
+    pin::pin,
     sync::Arc,
     time::Duration,
 };
@@ -247,24 +248,25 @@ impl<P: Producer> Receiving<P> {
     /// Waits until somebody can take more; `None` when the pipeline stops.
     async fn wait_for_demand(&mut self) -> Option<usize> {
         loop {
-            if !self.context.gate.open().await {
+            let outlet = &mut *self.outlet;
+            if !beside(self.context.gate.open(), outlet).await {
                 return None;
             }
             let limit = self.context.budget.saturating_sub(1);
-            let (outlet, table, ledger) =
-                (&mut self.outlet, &self.table, &self.context.failures.ledger);
+            let (table, ledger) = (&self.table, &self.context.failures.ledger);
             let demand = async {
-                poll_fn(|cx| ledger.poll_at_most(limit, cx)).await;
-                let untold = match table {
-                    Some(table) => table.room(self.max_outstanding).await,
-                    None => usize::MAX,
+                let allowed = async {
+                    poll_fn(|cx| ledger.poll_at_most(limit, cx)).await;
+                    match table {
+                        Some(table) => table.room(self.max_outstanding).await,
+                        None => usize::MAX,
+                    }
                 };
+                let untold = beside(allowed, outlet).await;
                 poll_fn(|cx| outlet.poll_room(cx)).await.min(untold)
             };
-            tokio::select! {
-                biased;
-                () = self.context.gate.closed() => {}
-                room = demand => return (room > 0).then_some(room),
+            if let Some(room) = self.context.gate.while_open(demand).await {
+                return (room > 0).then_some(room);
             }
         }
     }
@@ -274,15 +276,13 @@ impl<P: Producer> Receiving<P> {
         let left = self.context.budget.saturating_sub(in_flight).max(1);
         self.intake
             .ask(room.min(usize::try_from(left).unwrap_or(usize::MAX)));
-        let receiving = AssertUnwindSafe(self.producer.receive(&mut self.intake));
-        tokio::select! {
-            biased;
-            () = self.context.gate.closed() => Turn::Closed,
-            received = receiving.catch_unwind() => match received {
-                Ok(Ok(received)) => Turn::Received(received),
-                Ok(Err(error)) => Turn::Failed(error),
-                Err(panic) => Turn::Failed(Panicked::from_payload(panic).into()),
-            },
+        let receiving = AssertUnwindSafe(self.producer.receive(&mut self.intake)).catch_unwind();
+        let receiving = beside(receiving, &mut *self.outlet);
+        match self.context.gate.while_open(receiving).await {
+            Some(Ok(Ok(received))) => Turn::Received(received),
+            Some(Ok(Err(error))) => Turn::Failed(error),
+            Some(Err(panic)) => Turn::Failed(Panicked::from_payload(panic).into()),
+            None => Turn::Closed,
         }
     }
 
@@ -307,19 +307,21 @@ impl<P: Producer> Receiving<P> {
     async fn receipt_in_budget(&mut self, count: usize) {
         let budget = self.context.budget;
         if budget == u64::MAX {
-            return self.receipt(count);
+            return self.receipt(count, true);
         }
         let ledger = self.context.failures.ledger.clone();
         while self.ready.is_empty() {
-            poll_fn(|cx| ledger.poll_at_most(budget.saturating_sub(1), cx)).await;
+            let room = poll_fn(|cx| ledger.poll_at_most(budget.saturating_sub(1), cx));
+            beside(room, &mut *self.outlet).await;
             ledger.within_budget(budget, |left| {
-                self.receipt(count.min(usize::try_from(left).unwrap_or(usize::MAX)));
+                let left = usize::try_from(left).unwrap_or(usize::MAX);
+                self.receipt(count.min(left), true);
             });
         }
     }
 
-    /// Makes messages of up to `count` of what was received.
-    fn receipt(&mut self, count: usize) {
+    /// Makes messages of up to `count` of what was received, to be sent or given back.
+    fn receipt(&mut self, count: usize, sent: bool) {
         let count = count.min(self.intake.len());
         if count == 0 {
             return;
@@ -335,6 +337,7 @@ impl<P: Producer> Receiving<P> {
                 let delivered = Delivered::new(ledger.clone())
                     .with_origins(origins)
                     .with_originals(originals);
+                let delivered = if sent { delivered } else { delivered.unsent() };
                 let Some(table) = table else {
                     return delivered;
                 };
@@ -353,17 +356,20 @@ impl<P: Producer> Receiving<P> {
         failures
             .observer
             .event(&Event::new(failures.ledger.now(), self.name.clone(), kind));
-        tokio::select! {
-            () = self.context.gate.stopping() => {}
-            () = sleep(backoff) => {}
-        }
+        let pause = async {
+            tokio::select! {
+                () = self.context.gate.stopping() => {}
+                () = sleep(backoff) => {}
+            }
+        };
+        beside(pause, &mut *self.outlet).await;
     }
 
     /// Sends what the producer still wants to go through, and closes the books.
     async fn drain(&mut self) {
         self.intake.ask(usize::MAX);
         let draining = AssertUnwindSafe(self.producer.drain(&mut self.intake)).catch_unwind();
-        let error = match draining.await {
+        let error = match beside(draining, &mut *self.outlet).await {
             Ok(Ok(())) => None,
             Ok(Err(error)) => Some(error),
             Err(panic) => Some(Panicked::from_payload(panic).into()),
@@ -379,13 +385,29 @@ impl<P: Producer> Receiving<P> {
     }
 }
 
+/// Waits for `work`, and moves on meanwhile what the outlet still holds: a message that
+/// waits for its branch must not wait for the next message too.
+async fn beside<I, W: Future>(work: W, outlet: &mut dyn Outlet<I>) -> W::Output {
+    let mut work = pin!(work);
+    let mut holds = true;
+    poll_fn(|cx| {
+        let polled = work.as_mut().poll(cx);
+        if holds && polled.is_pending() {
+            holds = outlet.poll_drained(cx).is_pending();
+        }
+        polled
+    })
+    .await
+}
+
 impl<P: Producer> Drop for Receiving<P> {
     /// However the task ended: what was received and not sent goes back to the source.
     fn drop(&mut self) {
-        let left = self.intake.len();
-        if left > 0 {
-            self.receipt(left);
-        }
+        let ledger = self.context.failures.ledger.clone();
+        ledger.within_budget(u64::MAX, |_| {
+            self.receipt(self.intake.len(), false);
+            self.ready.clear();
+        });
     }
 }
 

@@ -3,6 +3,7 @@
 use std::{
     fmt,
     future::poll_fn,
+    mem,
     sync::{Arc, Mutex, MutexGuard, PoisonError},
     task::Poll,
 };
@@ -68,14 +69,23 @@ impl<A: Acknowledger> TokenTable<A> {
     /// Waits until fewer than `ceiling` messages are unsettled or untold; tells how many fewer.
     pub(crate) async fn room(&self, ceiling: usize) -> usize {
         poll_fn(|cx| {
-            self.source.register(cx.waker());
-            let state = self.lock();
-            match ceiling.saturating_sub(state.unsettled + state.untold) {
-                0 if !state.closed => Poll::Pending,
-                room => Poll::Ready(room.max(1)),
+            let room = self.look_for_room(ceiling);
+            if room.is_ready() {
+                return room;
             }
+            self.source.register(cx.waker());
+            // Looked at again after registering: what was told in between wakes nobody.
+            self.look_for_room(ceiling)
         })
         .await
+    }
+
+    fn look_for_room(&self, ceiling: usize) -> Poll<usize> {
+        let state = self.lock();
+        match ceiling.saturating_sub(state.unsettled + state.untold) {
+            0 if !state.closed => Poll::Pending,
+            room => Poll::Ready(room.max(1)),
+        }
     }
 
     /// The source hands out nothing more.
@@ -87,16 +97,13 @@ impl<A: Acknowledger> TokenTable<A> {
     /// Waits for outcomes and takes them all; `false` when there will be no more.
     pub(crate) async fn take(&self, run: &mut Vec<(A::Token, Outcome)>) -> bool {
         poll_fn(|cx| {
+            let taken = self.lock().take(run);
+            if taken.is_ready() {
+                return taken;
+            }
             self.teller.register(cx.waker());
-            let mut state = self.lock();
-            if !state.settled.is_empty() {
-                run.append(&mut state.settled);
-                return Poll::Ready(true);
-            }
-            if state.closed && state.unsettled == 0 {
-                return Poll::Ready(false);
-            }
-            Poll::Pending
+            // Looked at again after registering: what was settled in between wakes nobody.
+            self.lock().take(run)
         })
         .await
     }
@@ -119,11 +126,7 @@ impl<A: Acknowledger> SettlePort for TokenTable<A> {
     }
 
     fn settle_done(&self, chunk: u32, indices: &[u32]) {
-        let mut state = self.lock();
-        for index in indices {
-            state.settle(chunk, *index, Outcome::Done);
-        }
-        drop(state);
+        self.lock().settle_done(chunk, indices);
         self.teller.wake();
     }
 
@@ -134,8 +137,8 @@ impl<A: Acknowledger> SettlePort for TokenTable<A> {
         options: &SettleOptions,
     ) -> Result<(), UnsupportedOption> {
         match self.lock().token(chunk, index) {
-            Some(token) => A::configure(token, options),
-            None => Ok(()),
+            Some(Some(token)) => A::configure(token, options),
+            _ => Ok(()),
         }
     }
 }
@@ -152,25 +155,53 @@ impl<K> State<K> {
         u32::try_from(self.chunks.len() - 1).unwrap_or(u32::MAX)
     }
 
-    fn token(&mut self, chunk: u32, index: u32) -> Option<&mut K> {
+    fn token(&mut self, chunk: u32, index: u32) -> Option<&mut Option<K>> {
         let chunk = self.chunks.get_mut(chunk as usize)?;
-        chunk.tokens.get_mut(index as usize)?.as_mut()
+        chunk.tokens.get_mut(index as usize)
     }
 
     fn settle(&mut self, number: u32, index: u32, outcome: Outcome) {
+        if let Some(token) = self.token(number, index).and_then(Option::take) {
+            self.settled.push((token, outcome));
+            self.count_settled(number, 1);
+        }
+    }
+
+    fn settle_done(&mut self, number: u32, indices: &[u32]) {
         let Some(chunk) = self.chunks.get_mut(number as usize) else {
             return;
         };
-        let token = chunk.tokens.get_mut(index as usize).and_then(Option::take);
-        if let Some(token) = token {
-            chunk.left -= 1;
-            if chunk.left == 0 {
-                chunk.tokens.clear();
-                self.free.push(number);
+        let before = self.settled.len();
+        self.settled.reserve(indices.len());
+        for index in indices {
+            let token = chunk.tokens.get_mut(*index as usize);
+            if let Some(token) = token.and_then(Option::take) {
+                self.settled.push((token, Outcome::Done));
             }
-            self.unsettled -= 1;
-            self.untold += 1;
-            self.settled.push((token, outcome));
+        }
+        self.count_settled(number, self.settled.len() - before);
+    }
+
+    fn count_settled(&mut self, number: u32, count: usize) {
+        let chunk = &mut self.chunks[number as usize];
+        chunk.left -= count;
+        if count > 0 && chunk.left == 0 {
+            chunk.tokens.clear();
+            self.free.push(number);
+        }
+        self.unsettled -= count;
+        self.untold += count;
+    }
+
+    /// Exchanges what is settled for the empty `run`; `false` when there will be no more.
+    fn take(&mut self, run: &mut Vec<(K, Outcome)>) -> Poll<bool> {
+        if !self.settled.is_empty() {
+            mem::swap(run, &mut self.settled);
+            return Poll::Ready(true);
+        }
+        match self.closed && self.unsettled == 0 {
+            true => Poll::Ready(false),
+            false => Poll::Pending,
         }
     }
 }

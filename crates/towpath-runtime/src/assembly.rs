@@ -179,5 +179,5 @@ impl Assembly {
 
 /// The chunks of a link: one in each hand, and two on the way.
 pub(crate) const fn buffers(producers: usize, consumers: usize) -> usize {
-    producers + consumers + 2
+    producers.saturating_add(consumers).saturating_add(2)
 }

@@ -25,6 +25,8 @@ use crate::{
 
 /// Messages per chunk, unless said otherwise.
 const MAX_DEMAND: NonZeroUsize = NonZeroUsize::new(64).expect("64 is not zero");
+/// The most messages that a chunk may be asked to hold: memory is for more than one link.
+const MOST_DEMAND: usize = 1 << 20;
 /// How long a drain may take, unless said otherwise.
 const DRAIN: Duration = Duration::from_secs(30);
 
@@ -61,6 +63,8 @@ pub struct Settings {
     pub require: Option<Guarantee>,
     /// Who is told what happens.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Options that make no sense.
+    pub(crate) problems: Vec<String>,
 }
 
 impl Default for Settings {
@@ -75,6 +79,7 @@ impl Default for Settings {
             restarts: Restarts::default(),
             require: None,
             observer: None,
+            problems: Vec::new(),
         }
     }
 }
@@ -112,15 +117,25 @@ impl Pipeline {
 
     /// Asks for at most `messages` at once: the capacity of a chunk (64).
     pub fn max_demand(mut self, messages: usize) -> Self {
-        self.settings.max_demand = NonZeroUsize::new(messages).unwrap_or(NonZeroUsize::MIN);
+        match NonZeroUsize::new(messages) {
+            Some(demand) if messages <= MOST_DEMAND => self.settings.max_demand = demand,
+            _ => self.problem(format!("max_demand must be 1 to {MOST_DEMAND}")),
+        }
         self
     }
 
     /// Lets at most `messages` be in flight over the whole pipeline, where that is less
     /// than the topology allows.
     pub fn budget(mut self, messages: u64) -> Self {
-        self.settings.budget = Some(messages.max(1));
+        match messages {
+            0 => self.problem("budget must be at least 1".to_owned()),
+            _ => self.settings.budget = Some(messages),
+        }
         self
+    }
+
+    fn problem(&mut self, problem: String) {
+        self.settings.problems.push(problem);
     }
 
     /// How long a drain may take before what is left is given back (30 s).

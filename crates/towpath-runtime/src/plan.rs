@@ -76,19 +76,19 @@ impl Plan {
     /// The most messages that can be in flight: links, slots, and what stages hold.
     pub(crate) fn bound(&self, max_demand: usize, peak: impl Fn(&StageName) -> usize) -> u64 {
         let links = self.edges.iter().map(|edge| match edge.weight {
-            1 => edge.buffers * max_demand,
+            1 => edge.buffers.saturating_mul(max_demand),
             weight => edge.buffers.saturating_mul(weight),
         });
         let inside = self.stages.iter().map(|stage| {
             let slots = match stage.kind {
                 "processor" => {
                     let concurrency = stage.concurrency.max(peak(&stage.name));
-                    concurrency.max(stage.workers * max_demand)
+                    concurrency.max(stage.workers.saturating_mul(max_demand))
                 }
                 LETTERS => LETTER_CHUNKS * max_demand,
                 _ => 0,
             };
-            slots + stage.holds
+            slots.saturating_add(stage.holds)
         });
         let sources = self.stages.iter().filter(|s| s.kind == "source").count();
         let all = links.chain(inside).chain([sources * max_demand]);

@@ -6,7 +6,7 @@ use std::{
 };
 
 use tokio::{sync::mpsc, sync::watch, task::JoinSet, time::Instant};
-use towpath_core::{BoxError, Event, FailureContext, Ledger, Observer, StageName};
+use towpath_core::{BoxError, Event, EventKind, FailureContext, Ledger, Observer, StageName};
 use towpath_producer::{Flow, Gate, SourceWorks};
 
 use crate::{
@@ -19,6 +19,9 @@ use crate::{
 
 /// Workers that wait to be killed; more are spared.
 const KILLS: usize = 64;
+
+/// More tasks of one stage than this are a slip of the pen.
+const MAX_WORKERS: usize = 4096;
 
 /// Checks a pipeline; reports every problem.
 pub(crate) fn check(pipeline: &Pipeline) -> Result<(), BuildError> {
@@ -57,10 +60,14 @@ fn problems(pipeline: &Pipeline) -> Vec<String> {
                 "stage {}: concurrency must be at least 1",
                 stage.name
             ));
-        } else if stage.workers == 0 {
-            problems.push(format!("stage {}: workers must be at least 1", stage.name));
+        } else if !(1..=MAX_WORKERS).contains(&stage.workers) {
+            let name = &stage.name;
+            problems.push(format!("stage {name}: workers must be 1 to {MAX_WORKERS}"));
         }
+        let of_stage = stage.problems.iter();
+        problems.extend(of_stage.map(|problem| format!("stage {}: {problem}", stage.name)));
     }
+    problems.extend(pipeline.settings.problems.iter().cloned());
     if pipeline.settings.name.as_str().is_empty() {
         problems.push("the name of the pipeline is empty".to_owned());
     }
@@ -121,6 +128,8 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         killed,
         failure,
     );
+    // Told before the handle is out: nobody can pause or drain what has not started.
+    handle.0.event(EventKind::Started);
     let mut tasks = JoinSet::new();
     tasks.spawn(supervisor.run());
     Ok(Running::new(handle, tasks))

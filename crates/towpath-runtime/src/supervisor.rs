@@ -146,7 +146,6 @@ impl Supervisor {
     /// Runs the pipeline to its end.
     pub(crate) async fn run(mut self) -> Report {
         self.start_all();
-        self.shared.event(EventKind::Started);
         let in_time = self.supervise().await;
         let report = self.report(in_time);
         self.shared.event(EventKind::Stopped);

@@ -4,8 +4,7 @@
 //! use towpath::{BoxError, Flow, Processor};
 //! use towpath_test::{Recorder, TestSource, check};
 //!
-//! # tokio::runtime::Builder::new_current_thread()
-//! #     .enable_time().start_paused(true).build().unwrap().block_on(async {
+//! # towpath_test::paused(async {
 //! let (source, outcomes) = TestSource::of([1, 2, 3]);
 //! let recorder = Recorder::new().fail_when(|n: &u32| *n == 20);
 //! let report = Flow::from(source)
@@ -28,13 +27,14 @@
 //! Outcomes             hangs on cue              ▼ items, batches
 //! ```
 //!
-//! Run such tests on paused time (`#[tokio::test(start_paused = true)]`): nothing here
-//! sleeps to synchronise, every `wait_for` wakes on what it waits for.
+//! Run such tests on paused time, with `#[tokio::test(start_paused = true)]` or [`paused`]:
+//! nothing here sleeps to synchronise, every `wait_for` wakes on what it waits for.
 
 mod check;
 mod cue;
 mod hold;
 mod outcomes;
+mod paused;
 mod probe;
 mod recorder;
 pub mod snooze;
@@ -43,6 +43,7 @@ mod source;
 pub use check::{assert_no_leaks, check, check as assert_conserved};
 pub use cue::Cue;
 pub use outcomes::Outcomes;
+pub use paused::paused;
 pub use probe::{Probe, ProbeAcknowledger, ProbeProducer, ProbeToken};
 pub use recorder::{Recorder, RecordingSink};
 pub use source::{TestAcknowledger, TestProducer, TestSource, TestToken};

@@ -22,8 +22,7 @@ const WAITING: usize = 1024;
 /// use towpath::{Batcher, Flow};
 /// use towpath_test::{Probe, Recorder};
 ///
-/// # tokio::runtime::Builder::new_current_thread()
-/// #     .enable_time().start_paused(true).build().unwrap().block_on(async {
+/// # towpath_test::paused(async {
 /// let (source, probe) = Probe::<u32>::new();
 /// let recorder = Recorder::new();
 /// let running = Flow::from(source)

@@ -14,8 +14,7 @@
 //! use towpath::{BoxError, Flow, Processor, each};
 //! use towpath_test::{TestSource, snooze};
 //!
-//! # tokio::runtime::Builder::new_current_thread()
-//! #     .enable_time().start_paused(true).build().unwrap().block_on(async {
+//! # towpath_test::paused(async {
 //! let report = snooze::shared_lock(|touch| {
 //!     let (numbers, _) = TestSource::of(0..500);
 //!     let handler = touch.clone();

@@ -65,9 +65,11 @@ async fn obey_interrupts(handle: &PipelineHandle) -> Infallible {
 
 fn sample(handle: &PipelineHandle, read: &FileProgress) -> Sample {
     let stages = handle.status().stages.into_iter();
+    // What a batcher hands on shows at its sink.
+    let shown = stages.filter(|stage| !matches!(stage.kind, "batcher" | "tee"));
     Sample {
         bytes: read.read(),
-        stages: stages
+        stages: shown
             .map(|stage| (stage.name.to_string(), stage.counts.sent))
             .collect(),
     }

@@ -31,12 +31,15 @@ pub fn pipeline(job: &Job, rows: Csv, enricher: Enricher, sinks: Sinks) -> Pipel
     });
     let batches = |name| {
         let batches = Batcher::new(name).max_messages(job.batch_size.get());
-        batches.max_wait(MAX_WAIT).key(Flight::origin)
+        let batches = batches.max_wait(MAX_WAIT);
+        batches.key(|flight: &Arc<Flight>| flight.origin())
     };
     Flow::from(Source::new("rows", rows).keep_original())
         .decode(decoder())
         .filter("cancelled", |departure| !departure.is_cancelled())
         .process(enrich.unordered(job.concurrency.get()))
+        // A late flight goes into both tables.
+        .map(Arc::new)
         .tee("tables", |tables| {
             tables
                 .required("all", |flights| {
@@ -46,7 +49,7 @@ pub fn pipeline(job: &Job, rows: Csv, enricher: Enricher, sinks: Sinks) -> Pipel
                 })
                 .required("late", |flights| {
                     flights
-                        .filter("in time", Flight::is_late)
+                        .filter("in time", |flight| flight.is_late())
                         .batch(batches("late by origin"))
                         .sink(sinks.table(Table::Late))
                 })

@@ -151,12 +151,11 @@ pub enum RowError {
 pub fn decoder() -> impl Fn(&CsvRow) -> Result<Departure, RowError> + Send + Sync + 'static {
     let known = OnceLock::new();
     move |row| {
-        let columns = match known.get() {
-            Some(columns) => columns,
-            None => {
-                let columns = Columns::from_headers(row.headers())?;
-                known.get_or_init(|| columns)
-            }
+        let columns = if let Some(columns) = known.get() {
+            columns
+        } else {
+            let columns = Columns::from_headers(row.headers())?;
+            known.get_or_init(|| columns)
         };
         parse(row.record(), columns)
     }

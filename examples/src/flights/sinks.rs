@@ -1,5 +1,7 @@
 //! Where flights and dead letters end, as sinks of the pipeline.
 
+use std::sync::Arc;
+
 use tokio::sync::mpsc;
 use tokio::task::spawn_blocking;
 use towpath::core::SinkPromise;
@@ -86,8 +88,8 @@ impl Sinks {
 
 // === impl TableSink ===
 
-impl Sink<Flight> for TableSink {
-    async fn write(&mut self, batch: Batch<Flight>) -> Result<Written, BoxError> {
+impl Sink<Arc<Flight>> for TableSink {
+    async fn write(&mut self, batch: Batch<Arc<Flight>>) -> Result<Written, BoxError> {
         let (store, table) = (self.store.clone(), self.table);
         let written = spawn_blocking(move || store.write(table, batch.items())).await?;
         written.map_err(|error| self.trouble.with(error))?;

@@ -239,10 +239,10 @@ impl SharedStore {
     ///
     /// # Errors
     /// Fails if any row cannot be written, or the database is closed; then none is.
-    pub fn write(&self, table: Table, rows: &[Flight]) -> Result<(), StoreError> {
+    pub fn write(&self, table: Table, rows: &[Arc<Flight>]) -> Result<(), StoreError> {
         let mut shared = self.lock();
         let store = shared.store.as_mut().ok_or(StoreError::Closed)?;
-        let written = store.write(table, rows)? as u64;
+        let written = store.write(table, rows.iter().map(Arc::as_ref))? as u64;
         if let Some(first) = rows.first() {
             shared.stored.add(table, first.origin(), written);
         }

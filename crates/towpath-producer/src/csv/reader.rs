@@ -11,8 +11,9 @@ use crate::open_file::{Input, OpenError, ReadError};
 const BUFFER: usize = 64 * 1024;
 /// Bytes and fields in a block, but for the last row.
 const BLOCK_SIZE: usize = 64 * 1024;
-/// Blocks that are remembered, to be used again when nobody has rows of them any more.
-const BLOCKS: usize = 8;
+/// Blocks that are remembered, to be used again when nobody has rows of them any more: as
+/// many as a few open batches of a thousand rows hold on to, where originals are kept.
+const BLOCKS: usize = 64;
 /// A record that was longer is not used again, so that no long row stays in memory.
 const LONG: usize = 4 * 1024;
 
@@ -187,13 +188,19 @@ impl Block {
     /// The record behind the rows of the block.
     fn spare_record(&mut self) -> &mut ByteRecord {
         if self.records.len() == self.len {
-            self.records.push(ByteRecord::new());
+            self.records.push(self.new_record());
         }
         let record = &mut self.records[self.len];
         if size_of_row(record) > LONG {
             *record = ByteRecord::new();
         }
         record
+    }
+
+    /// A record that has room for a row like the one before it, so that it need not grow.
+    fn new_record(&self) -> ByteRecord {
+        let size = self.records.last().map_or(0, |row| row.as_slice().len());
+        ByteRecord::with_capacity((size + size / 4).min(LONG), self.headers.len())
     }
 }
 

@@ -44,7 +44,7 @@ impl<I: Send> Inlet<I> for LinkInlet<I> {
         if want >= chunk.len() && inbox.is_empty() {
             chunk.swap(inbox);
         } else {
-            inbox.extend((0..want.max(1)).map_while(|_| chunk.pop()));
+            inbox.extend(chunk.drain_front(want.max(1)));
         }
         Poll::Ready(true)
     }
@@ -56,11 +56,14 @@ impl<I: Send> Inlet<I> for LinkInlet<I> {
         let Some(mut chunk) = self.chunk.take() else {
             return;
         };
-        inbox.extend(chunk.drain());
-        while let Some(item) = inbox.pop_front() {
-            if let Err(item) = chunk.push(item) {
-                inbox.push_front(item);
-                break;
+        // With an empty inbox, as is usual, the rest is in its chunk already.
+        if !inbox.is_empty() {
+            inbox.extend(chunk.drain());
+            while let Some(item) = inbox.pop_front() {
+                if let Err(item) = chunk.push(item) {
+                    inbox.push_front(item);
+                    break;
+                }
             }
         }
         self.receiver.offer_back(chunk);

@@ -127,14 +127,12 @@ where
     }
 
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.failures.poll_clear(cx));
+        let mut drained = self.failures.poll_clear(cx).is_ready();
+        // Each is moved on, whoever else waits.
         for branch in &mut self.branches {
             branch.make_room(cx);
-            if !branch.stash.is_empty() {
-                return Poll::Pending;
-            }
-            ready!(branch.outlet.poll_drained(cx));
+            drained &= branch.outlet.poll_drained(cx).is_ready() && branch.stash.is_empty();
         }
-        Poll::Ready(())
+        if drained { Poll::Ready(()) } else { Poll::Pending }
     }
 }

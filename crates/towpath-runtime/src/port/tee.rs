@@ -12,6 +12,8 @@ use towpath_core::{FailureRoute, Message, Outlet, Receipt, StageStats};
 /// Copies each message to every branch.
 pub(crate) struct Tee<T> {
     copies: Vec<Copy<T>>,
+    /// The clones of the message at hand; kept for its capacity.
+    clones: Vec<T>,
     failures: FailureRoute,
 }
 
@@ -27,20 +29,24 @@ pub(crate) struct Copy<T> {
 
 impl<T: Clone> Tee<T> {
     pub(crate) fn new(copies: Vec<Copy<T>>, failures: FailureRoute) -> Self {
-        Self { copies, failures }
+        Self {
+            copies,
+            clones: Vec::new(),
+            failures,
+        }
     }
 
     fn copy(&mut self, message: Message<T>) {
         let (payload, receipt) = message.into_parts();
-        let clones = catch_unwind(AssertUnwindSafe(|| {
-            vec![payload.clone(); self.copies.len().saturating_sub(1)]
-        }));
-        let clones = match clones {
-            Ok(clones) => clones,
-            Err(panic) => return self.failures.panicked(receipt, panic),
-        };
+        let more = self.copies.len().saturating_sub(1);
+        let clones = &mut self.clones;
+        let cloning = AssertUnwindSafe(|| clones.extend((0..more).map(|_| payload.clone())));
+        if let Err(panic) = catch_unwind(cloning) {
+            self.clones.clear();
+            return self.failures.panicked(receipt, panic);
+        }
         let split = receipt.split();
-        let payloads = clones.into_iter().chain(std::iter::once(payload));
+        let payloads = self.clones.drain(..).chain(std::iter::once(payload));
         for (copy, payload) in self.copies.iter_mut().zip(payloads) {
             if copy.required {
                 copy.queue.push_back(Message::new(payload, split.part()));
@@ -116,13 +122,14 @@ impl<T: Clone + Send> Outlet<Message<T>> for Tee<T> {
     }
 
     fn poll_drained(&mut self, cx: &mut Context<'_>) -> Poll<()> {
-        ready!(self.failures.poll_clear(cx));
+        let mut drained = self.failures.poll_clear(cx).is_ready();
+        // Each is moved on, whoever else waits.
         for copy in &mut self.copies {
             if !copy.queue.is_empty() {
-                ready!(copy.make_room(cx));
+                drained &= copy.make_room(cx).is_ready();
             }
-            ready!(copy.outlet.poll_drained(cx));
+            drained &= copy.outlet.poll_drained(cx).is_ready();
         }
-        Poll::Ready(())
+        if drained { Poll::Ready(()) } else { Poll::Pending }
     }
 }

@@ -1,5 +1,7 @@
 //! Telling the source: once per message, early, with options, and when the source is away.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -1,5 +1,7 @@
 //! Nobody is asked for more than somebody can take: what is in flight has a bound, and holds it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{num::NonZeroUsize, time::Duration};
 
 use proptest::prelude::*;
@@ -434,9 +436,10 @@ impl Shape {
         };
         let batcher = Batcher::new(format!("batch {name}")).max_messages(size);
         let batcher = batcher.max_wait(Duration::from_millis(20));
-        match keyed {
-            true => flow.batch(batcher.key(|n: &u64| n % 3)).sink(sink),
-            false => flow.batch(batcher).sink(sink),
+        if keyed {
+            flow.batch(batcher.key(|n: &u64| n % 3)).sink(sink)
+        } else {
+            flow.batch(batcher).sink(sink)
         }
     }
 

@@ -1,5 +1,7 @@
 //! When a batch closes, what it says about itself, and what becomes of its messages.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::time::Duration;
 
 use tokio::time::Instant;
@@ -133,14 +135,14 @@ async fn messages_of_different_keys_never_share_a_batch_and_each_key_counts_for_
         .batch(batcher)
         .sink(recorder.sink("sink")))
     .await;
-    let mut batches = triggers(&recorder);
-    assert_eq!(batches.remove(0), (vec!["a1", "a2", "a3"], Trigger::Count));
-    batches.sort_by_key(|(items, _)| items[0]);
+    let mut closed = triggers(&recorder);
+    assert_eq!(closed.remove(0), (vec!["a1", "a2", "a3"], Trigger::Count));
+    closed.sort_by_key(|(items, _)| items[0]);
     let rest = [
         (vec!["b1", "b2"], Trigger::Drain),
         (vec!["c1"], Trigger::Drain),
     ];
-    assert_eq!(batches, rest);
+    assert_eq!(closed, rest);
 }
 
 #[tokio::test(start_paused = true)]
@@ -321,8 +323,8 @@ async fn only_the_messages_that_the_sink_gives_back_come_again() {
         .batch(batcher)
         .sink(recorder.sink("sink")))
     .await;
-    let batches: Vec<_> = recorder.batches().into_iter().map(|b| b.0).collect();
-    assert_eq!(batches, [(0..100).collect(), vec![3, 7]]);
+    let written: Vec<_> = recorder.batches().into_iter().map(|b| b.0).collect();
+    assert_eq!(written, [(0..100).collect(), vec![3, 7]]);
     assert_eq!(outcomes.count("done"), 98);
     assert_eq!((outcomes.of(3).len(), outcomes.of(7).len()), (2, 2));
 }

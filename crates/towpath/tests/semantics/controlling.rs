@@ -15,9 +15,10 @@ use towpath::{
 };
 use towpath_test::{Cue, Outcomes, Recorder, TestSource, assert_no_leaks, check};
 
-use crate::events::{Events, idle};
+use crate::events::{Dice, Events, idle};
 
 const SECOND: Duration = Duration::from_secs(1);
+const MINUTE: Duration = Duration::from_secs(60);
 const HOUR: Duration = Duration::from_secs(3600);
 
 /// Counts calls that run, and the most since it was last asked.
@@ -230,13 +231,11 @@ async fn a_worker_left_without_a_share_strands_nothing() {
             .unordered(8)
             .workers(4);
         let flow = Flow::from(source);
-        let pipeline = match operators {
-            true => flow
-                .map(|n| n)
-                .filter("none", |_| true)
-                .process(processor)
-                .acknowledge(),
-            false => flow.process(processor).acknowledge(),
+        let pipeline = if operators {
+            let flow = flow.map(|n| n).filter("none", |_| true);
+            flow.process(processor).acknowledge()
+        } else {
+            flow.process(processor).acknowledge()
         };
         let running = pipeline.max_demand(5).start().await.unwrap();
         cue.wait_for(20).await;
@@ -470,4 +469,48 @@ async fn the_time_of_a_run_is_the_time_of_the_tokio_clock() {
         (report.elapsed(), &report.ending),
         (begun.elapsed(), &Ending::Stopped)
     );
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_limit_that_changes_at_any_moment_loses_no_wake_up() {
+    for seed in 0..30 {
+        println!("seed {seed}");
+        let mut dice = Dice::new(seed);
+        let (source, outcomes) = TestSource::new(0..3000_u64).build();
+        let yields = |n: u64| async move {
+            tokio::task::yield_now().await;
+            Ok::<_, BoxError>(n)
+        };
+        let chunks = |items: Vec<u64>| async move {
+            tokio::task::yield_now().await;
+            Ok::<_, BoxError>(items.into_iter().map(Ok::<_, BoxError>).collect::<Vec<_>>())
+        };
+        let flow = Flow::from(source).map(|n| n);
+        let pipeline = if seed % 2 == 0 {
+            let processor = Processor::new("work", yields).unordered(8).workers(4);
+            flow.process(processor).acknowledge()
+        } else {
+            let processor = Processor::chunk("work", chunks)
+                .max_messages(3)
+                .concurrency(8);
+            flow.process(processor).acknowledge()
+        };
+        let running = pipeline.max_demand(7).start().await.unwrap();
+        let handle = running.handle().clone();
+        let mut ended = std::pin::pin!(timeout(MINUTE, running.join()));
+        let report = loop {
+            let limit = usize::try_from(1 + dice.below(8)).unwrap();
+            handle.set_concurrency("work", limit).unwrap();
+            tokio::select! {
+                biased;
+                report = &mut ended => match report {
+                    Ok(report) => break report.unwrap(),
+                    Err(late) => panic!("seed {seed}: {late}: {:#?}", handle.status()),
+                },
+                () = tokio::task::yield_now() => {}
+            }
+        };
+        check(&report);
+        assert_eq!(outcomes.count("done"), 3000);
+    }
 }

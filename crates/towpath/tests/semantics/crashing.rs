@@ -1,5 +1,7 @@
 //! Workers and sources that die: who goes on, what comes back, and when the pipeline gives up.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
@@ -15,6 +17,7 @@ use towpath_test::{Cue, Outcomes, Recorder, TestSource, assert_no_leaks, check};
 use crate::events::{Dice, Events, idle};
 
 const HOUR: Duration = Duration::from_secs(3600);
+const MINUTE: Duration = Duration::from_secs(60);
 
 fn many() -> Restarts {
     Restarts::at_most(1000, Duration::from_millis(1))
@@ -484,17 +487,20 @@ async fn outcomes_that_cannot_be_told_are_counted_and_show_in_the_exit_code() {
 }
 
 const NORMAL: u64 = 400;
+const ENOUGH: usize = 300;
 const AFTER: u64 = 64;
 const SLOTS: usize = 8;
 
 /// Kills a worker here and there until `enough` messages are done.
 async fn kill_at_random(handle: &PipelineHandle, outcomes: &Outcomes, dice: &mut Dice) {
     let stages = ["source", "first", "second", "batch", "sink"];
-    while outcomes.count("done") < NORMAL as usize / 2 {
-        let pick = usize::try_from(dice.below(stages.len() as u64)).unwrap();
-        let worker = usize::try_from(dice.below(4)).unwrap();
-        handle.kill_worker(stages[pick], worker).unwrap();
-        sleep(Duration::from_millis(dice.below(12))).await;
+    while outcomes.count("done") < ENOUGH {
+        for _ in 0..=dice.below(4) {
+            let pick = usize::try_from(dice.below(stages.len() as u64)).unwrap();
+            let worker = usize::try_from(dice.below(4)).unwrap();
+            handle.kill_worker(stages[pick], worker).unwrap();
+        }
+        sleep(Duration::from_millis(dice.below(9))).await;
     }
 }
 
@@ -538,7 +544,7 @@ async fn credit_comes_back(seed: u64) -> usize {
     kill_at_random(running.handle(), &outcomes, &mut dice).await;
     calm.send_replace(true);
     let status = running.handle().clone();
-    let Ok(report) = timeout(HOUR, running.join()).await else {
+    let Ok(report) = timeout(MINUTE, running.join()).await else {
         panic!(
             "seed {seed}: does not reach its concurrency again: {:#?}",
             status.status()
@@ -553,12 +559,26 @@ async fn credit_comes_back(seed: u64) -> usize {
     outcomes.count("retried")
 }
 
+/// How many seeds to try; the environment asks for more at night.
+fn seeds() -> u64 {
+    let asked = std::env::var("TOWPATH_SEEDS").ok();
+    asked.and_then(|n| n.parse().ok()).unwrap_or(40)
+}
+
 #[tokio::test(start_paused = true)]
 async fn after_any_deaths_all_credit_is_there_again_and_every_message_is_done() {
     let mut came_back = 0;
-    for seed in 0..40 {
+    for seed in 0..seeds() {
         println!("seed {seed}");
         came_back += credit_comes_back(seed).await;
     }
     assert!(came_back > 1000, "{came_back}: hardly anybody died");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn on_real_threads_too_all_credit_comes_back_after_any_deaths() {
+    for seed in 0..seeds() / 4 {
+        println!("seed {seed}");
+        credit_comes_back(seed).await;
+    }
 }

@@ -1,5 +1,7 @@
 //! A source that settles up to a position, at the end of a real pipeline.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     sync::{Arc, Mutex},
     time::Duration,

@@ -1,5 +1,7 @@
 //! The dead-letter route: what a letter says, and what happens while nobody can take it.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     sync::{
         Arc, Mutex,

@@ -1,5 +1,7 @@
 //! What a pipeline says about itself, for tests that wait for it; and numbers from a seed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::sync::{Arc, Mutex};
 
 use tokio::sync::watch;

@@ -369,7 +369,7 @@ async fn what_a_filter_leaves_out_is_counted_by_its_reason() {
         .process(Processor::filter_map(
             "handle",
             "divisible",
-            |n: u32| async move { Ok::<_, BoxError>((n % 10 != 0).then_some(n)) },
+            |n: u32| async move { Ok::<_, BoxError>((!n.is_multiple_of(10)).then_some(n)) },
         ))
         .acknowledge()
         .run()

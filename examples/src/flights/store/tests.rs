@@ -147,7 +147,7 @@ fn writers_of_both_tables_take_turns() {
             let shared = shared.clone();
             scope.spawn(move || {
                 for number in 0..200 {
-                    shared.write(table, &[flight(number, 2)]).unwrap();
+                    shared.write(table, &[flight(number, 2).into()]).unwrap();
                 }
             });
         }
@@ -168,7 +168,9 @@ fn a_batch_that_comes_after_the_end_is_refused() {
     let path = directory.path().join("db");
     let shared = SharedStore::new(Store::open(&path).unwrap());
     assert_eq!(shared.close(), Stored::default());
-    let error = shared.write(Table::Late, &[flight(1, 2)]).unwrap_err();
+    let error = shared
+        .write(Table::Late, &[flight(1, 2).into()])
+        .unwrap_err();
     assert!(matches!(error, StoreError::Closed), "{error}");
 }
 

@@ -3,7 +3,7 @@
 use towpath::{BoxError, DeadLetter, Flow};
 use towpath_test::{Recorder, TestSource, check};
 
-fn number(raw: &Vec<u8>) -> Result<u32, BoxError> {
+fn number(raw: &[u8]) -> Result<u32, BoxError> {
     Ok(std::str::from_utf8(raw)?.parse()?)
 }
 
@@ -13,7 +13,7 @@ async fn what_cannot_be_decoded_is_one_dead_letter_with_its_raw_bytes() {
     let (source, outcomes) = TestSource::of(raw.map(<[u8]>::to_vec));
     let (recorder, letters) = (Recorder::new(), Recorder::<DeadLetter>::new());
     let report = Flow::from(source)
-        .decode(number)
+        .decode(|raw: &Vec<u8>| number(raw))
         .sink(recorder.sink("write"))
         .dead_letter(letters.sink("letters"))
         .run()
@@ -87,7 +87,7 @@ async fn nothing_is_acknowledged_while_its_dead_letter_cannot_be_written() {
     let (source, outcomes) = TestSource::of([b"x".to_vec(), b"2".to_vec()]);
     let letters = Recorder::<DeadLetter>::new().hang_on_batch(0);
     let running = Flow::from(source)
-        .decode(number)
+        .decode(|raw: &Vec<u8>| number(raw))
         .acknowledge()
         .dead_letter(letters.sink("letters"))
         .start()

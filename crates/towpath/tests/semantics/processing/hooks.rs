@@ -19,13 +19,16 @@ fn noting(calls: &Calls) -> impl Fn(Outcome, &Origin) -> Outcome + Send + Sync +
     let calls = calls.clone();
     move |outcome, origin| {
         let at = origin.position.map(|p| p.offset);
-        calls.lock().unwrap().push((outcome.word(), at));
+        calls
+            .lock()
+            .expect("nobody panics here")
+            .push((outcome.word(), at));
         outcome
     }
 }
 
 fn sorted(calls: &Calls) -> Vec<(&'static str, Option<u64>)> {
-    let mut calls = calls.lock().unwrap().clone();
+    let mut calls = calls.lock().expect("nobody panics here").clone();
     calls.sort_unstable_by_key(|(_, at)| *at);
     calls
 }

@@ -91,10 +91,7 @@ async fn parts_may_go_through_different_batches() {
 async fn a_panic_while_parts_are_made_fails_the_message() {
     let (source, outcomes) = TestSource::of(0..4_u32);
     let parts = |n: u32| {
-        (0..3).map(move |part| {
-            assert!(n != 2 || part != 1, "the second part of two");
-            part
-        })
+        (0..3).inspect(move |part| assert!(n != 2 || *part != 1, "the second part of two"))
     };
     let report = Flow::from(source)
         .flat_map(parts)
