@@ -152,7 +152,9 @@ where
         }
         self.messages += joining;
         let flush = flush && joining == count;
-        let trigger = self.rules.trigger(open.items.len(), open.weight, false, flush);
+        let trigger = self
+            .rules
+            .trigger(open.items.len(), open.weight, false, flush);
         if let Some(trigger) = trigger {
             self.close_newest(trigger, closed);
         }

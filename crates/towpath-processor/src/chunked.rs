@@ -175,7 +175,11 @@ where
         loop {
             let clear = self.hand_on(cx);
             self.share = self.ports.control.share(self.index);
-            if !clear || !self.guarded(|worker| worker.start(cx)) {
+            if !clear {
+                break;
+            }
+            // A chunk that panicked has left letters, to be handed on first.
+            if !self.guarded(|worker| worker.start(cx)) && self.ports.failures.is_clear() {
                 break;
             }
         }

@@ -48,7 +48,7 @@ where
     index: usize,
     slot: &'a mut Slot<S, S::Future, H>,
     prototype: &'a S,
-    free: &'a mut Vec<usize>,
+    list: &'a mut Vec<usize>,
     running: &'a mut usize,
     readying: &'a mut bool,
     touched: &'a mut Option<usize>,
@@ -106,7 +106,7 @@ where
             index,
             slot: &mut self.all[index],
             prototype: &self.prototype,
-            free: &mut self.free,
+            list: &mut self.free,
             running: &mut self.running,
             readying: &mut self.readying,
             touched: &mut self.touched,
@@ -143,26 +143,32 @@ where
         }
         while let Some(index) = self.woken.pop() {
             self.touched = Some(index);
-            let ended = self.all[index].poll();
+            let slot = &mut self.all[index];
+            let ended = slot.poll();
             self.touched = None;
             if let Some(result) = ended
-                && let Some(held) = self.release(index)
+                && let Some(held) = slot.held.take()
             {
+                self.set_free(index);
                 each(held, result);
             }
         }
     }
 
-    #[inline]
     fn release(&mut self, index: usize) -> Option<H> {
         let held = self.all[index].held.take()?;
         // A call that has just been started has not left the list yet, and is its last.
         if self.free.last() != Some(&index) {
-            self.free.push(index);
-            self.running -= 1;
-            self.keep_readying_last();
+            self.set_free(index);
         }
         Some(held)
+    }
+
+    #[inline]
+    fn set_free(&mut self, index: usize) {
+        self.free.push(index);
+        self.running -= 1;
+        self.keep_readying_last();
     }
 
     /// The slot that is to be asked again stays the last, behind one that was just freed.
@@ -237,7 +243,7 @@ where
         let ended = self.slot.poll();
         *self.touched = None;
         let Some(result) = ended else {
-            self.free.pop();
+            self.list.pop();
             *self.running += 1;
             return false;
         };

@@ -104,7 +104,11 @@ where
                 break;
             };
             budget.made_progress();
-            if room == 0 || !self.start(room, cx) {
+            if room == 0 {
+                break;
+            }
+            // A message that failed unstarted has left a letter, to be handed on first.
+            if !self.start(room, cx) && self.ports.failures.is_clear() {
                 break;
             }
         }

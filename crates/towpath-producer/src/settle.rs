@@ -13,7 +13,7 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_core::{
-    Acknowledger, BoxError, Event, EventKind, FailureContext, Lease, Outcome, Panicked,
+    Acknowledger, BoxError, Event, EventKind, FailureContext, Lease, Origin, Outcome, Panicked,
     SettleError, Settled, StageName,
 };
 
@@ -32,6 +32,7 @@ pub struct SettleStats {
     sent: AtomicU64,
     stale: AtomicU64,
     failed: AtomicU64,
+    redelivered: AtomicU64,
 }
 
 /// How a source took the outcomes, at one moment.
@@ -56,6 +57,18 @@ impl SettleStats {
             sent: self.sent.load(Relaxed),
             stale: self.stale.load(Relaxed),
             failed: self.failed.load(Relaxed),
+        }
+    }
+
+    /// How many deliveries were not the first of their message.
+    pub fn redelivered(&self) -> u64 {
+        self.redelivered.load(Relaxed)
+    }
+
+    pub(crate) fn add_redelivered(&self, origins: &[Origin]) {
+        let again = origins.iter().filter(|origin| origin.attempt > 1).count();
+        if again > 0 {
+            self.redelivered.fetch_add(again as u64, Relaxed);
         }
     }
 

@@ -332,8 +332,10 @@ impl<P: Producer> Receiving<P> {
             catch_unwind(AssertUnwindSafe(|| keep(&mut payloads.take(count)))).ok()
         });
         let (table, ledger) = (&self.table, &self.context.failures.ledger);
+        let settled = &self.context.settled;
         self.intake
             .take_into(count, &mut self.ready, |tokens, origins| {
+                settled.add_redelivered(&origins);
                 let delivered = Delivered::new(ledger.clone())
                     .with_origins(origins)
                     .with_originals(originals);

@@ -199,10 +199,10 @@ impl<K> State<K> {
             mem::swap(run, &mut self.settled);
             return Poll::Ready(true);
         }
-        match self.closed && self.unsettled == 0 {
-            true => Poll::Ready(false),
-            false => Poll::Pending,
+        if self.closed && self.unsettled == 0 {
+            return Poll::Ready(false);
         }
+        Poll::Pending
     }
 }
 

@@ -65,9 +65,14 @@ impl<T: Send + 'static> Branch<T> {
                 }),
             },
         };
+        let mut pipeline = build(flow);
+        if pipeline.letters.is_some() {
+            let problem = "dead letters are written for the whole pipeline, not for a branch";
+            pipeline.plan.stages[node].problems.push(problem.to_owned());
+        }
         Self {
             name,
-            pipeline: build(flow),
+            pipeline,
             outlet,
         }
     }
@@ -146,7 +151,10 @@ impl<O: Operator> Flow<O> {
             workers: up.workers,
             branches: Vec::new(),
         });
-        let info = StageInfo::new(name.clone(), "router").holding(STASH * up.workers);
+        let mut info = StageInfo::new(name.clone(), "router").holding(STASH * up.workers);
+        if branches.is_empty() {
+            info = info.problem("it needs a branch");
+        }
         let parts = branches.iter().map(|(_, branch)| (branch, None));
         let (plan, promises) = fork(&up, info, parts);
         let connect = up.connect;
@@ -175,7 +183,10 @@ impl<O: Operator> Flow<O> {
             workers: up.workers,
             branches: Vec::new(),
         });
-        let info = StageInfo::new(name.clone(), "tee").holding(STASH * up.workers);
+        let mut info = StageInfo::new(name.clone(), "tee").holding(STASH * up.workers);
+        if !branches.iter().any(|(required, _)| *required) {
+            info = info.problem("it needs a required branch: nothing else acknowledges");
+        }
         let parts = branches
             .iter()
             .map(|(required, branch)| (branch, (!required).then_some("best effort")));

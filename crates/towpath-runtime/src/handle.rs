@@ -7,7 +7,7 @@ use tokio::{
     time::Instant,
 };
 use towpath_core::{
-    Event, EventKind, FailureContext, StageControl, StageInfo, StageName, StageStats,
+    Event, EventKind, FailureContext, Redelivery, StageControl, StageInfo, StageName, StageStats,
 };
 use towpath_producer::{Flow as SourceFlow, Gate, SettleStats};
 
@@ -31,7 +31,8 @@ pub(crate) struct Shared {
     pub(crate) stop: watch::Sender<Stop>,
     pub(crate) stopped: watch::Sender<bool>,
     pub(crate) drain_deadline: Duration,
-    pub(crate) forgets: bool,
+    /// What the weakest source does with what is given back.
+    pub(crate) redelivery: Redelivery,
 }
 
 /// A stage as the handle sees it.
@@ -187,7 +188,8 @@ impl PipelineHandle {
 
     /// Changes how many messages a processor works on at once.
     ///
-    /// Calls that run are finished; a lower limit holds as they end.
+    /// Calls that run are finished; a lower limit holds as they end. A worker that is left
+    /// without a share still finishes what it has in hand, one message after the other.
     ///
     /// # Errors
     /// Fails for an unknown stage, one that is no processor, and for zero.

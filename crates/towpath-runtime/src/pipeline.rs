@@ -126,6 +126,9 @@ impl Pipeline {
 
     /// Lets at most `messages` be in flight over the whole pipeline, where that is less
     /// than the topology allows.
+    ///
+    /// What sources have received while others used the budget up waits in their hands,
+    /// a chunk each at most beside what they push unasked.
     pub fn budget(mut self, messages: u64) -> Self {
         match messages {
             0 => self.problem("budget must be at least 1".to_owned()),

@@ -95,15 +95,17 @@ impl Plan {
         all.fold(0_u64, |sum, n| sum.saturating_add(n as u64))
     }
 
-    /// Stages whose name another stage has too.
+    /// Stages whose name another stage has too. Branches and ends are no stages: their
+    /// names are not the user's to choose.
     pub(crate) fn duplicates(&self) -> Vec<StageName> {
-        let seen = |i: usize| {
-            self.stages[..i]
-                .iter()
-                .any(|s| s.name == self.stages[i].name)
-        };
-        let doubles = (0..self.stages.len()).filter(|&i| seen(i));
-        doubles.map(|i| self.stages[i].name.clone()).collect()
+        let chosen = self
+            .stages
+            .iter()
+            .filter(|s| !["branch", "end"].contains(&s.kind));
+        let names: Vec<_> = chosen.map(|stage| &stage.name).collect();
+        let seen = |i: usize| names[..i].contains(&names[i]);
+        let doubles = (0..names.len()).filter(|&i| seen(i));
+        doubles.map(|i| names[i].clone()).collect()
     }
 }
 

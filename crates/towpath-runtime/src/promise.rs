@@ -30,9 +30,10 @@ impl Promises {
         self.leaks.extend(other.leaks);
     }
 
-    /// Whether some source never delivers again what is given back.
-    pub(crate) fn forgets(&self) -> bool {
-        self.sources.iter().any(|(_, r)| *r == Redelivery::Never)
+    /// Whether every source delivers again what is given back, and how far.
+    pub(crate) fn redelivery(&self) -> Redelivery {
+        let all = self.sources.iter().map(|(_, redelivery)| *redelivery);
+        all.min().unwrap_or_default()
     }
 
     /// What all together promise, and why no more.

@@ -84,7 +84,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     let failure = Failure::default();
     let (kills, killed) = mpsc::channel(KILLS);
     let stop = watch::Sender::new(Stop::default());
-    let forgets = pipeline.promises.forgets();
+    let redelivery = pipeline.promises.redelivery();
     let seed = SourceSeed {
         gate: gate.clone(),
         budget: settings.budget.unwrap_or(u64::MAX),
@@ -111,7 +111,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         stop,
         stopped: watch::Sender::new(false),
         drain_deadline: settings.drain_deadline,
-        forgets,
+        redelivery,
     });
     let handle = PipelineHandle(shared.clone());
     let registered = registry::register(&handle).ok_or_else(|| BuildError::NameTaken {

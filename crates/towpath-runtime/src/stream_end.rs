@@ -36,7 +36,10 @@ impl<O: Operator> Flow<O> {
     /// Ends the flow in a stream. Start the pipeline and read the stream beside it.
     ///
     /// The pipeline ends when its sources have and every message of the stream is settled;
-    /// dropping the stream gives back what it has not taken.
+    /// dropping the stream gives back what it has not taken, and ends the pipeline.
+    ///
+    /// Messages that the reader keeps unsettled come on top of the bound of the pipeline,
+    /// unless it has a [`budget`](Pipeline::budget).
     pub fn into_stream(self) -> (Pipeline, Delivered<O::Out>) {
         let up = self.fused();
         let chunks = buffers(up.workers, 1);

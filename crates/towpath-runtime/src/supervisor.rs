@@ -2,7 +2,9 @@
 
 use std::{
     collections::HashMap,
+    pin::Pin,
     sync::{Arc, Mutex, PoisonError},
+    task::{Context, Poll},
     time::Duration,
 };
 
@@ -11,7 +13,7 @@ use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep, sleep_until, timeout_at},
 };
-use towpath_core::{BoxError, EventKind, StageInfo, StageName, Work};
+use towpath_core::{BoxError, Counts, EventKind, Redelivery, StageInfo, StageName, Work};
 use towpath_producer::{Flow, SourceWorks};
 
 use crate::{
@@ -63,7 +65,6 @@ struct Task {
 
 pub(crate) struct Supervisor {
     shared: Arc<Shared>,
-    registered: Arc<Registered>,
     stages: Vec<StageRun>,
     sources: Vec<SourceRun>,
     tasks: JoinSet<()>,
@@ -74,6 +75,23 @@ pub(crate) struct Supervisor {
     failure: Failure,
     /// What was abandoned before the pipeline was cut short: it came again, or has counted.
     abandoned_before: Option<u64>,
+    /// The last field: the name goes when all else is dropped.
+    registered: Arc<Registered>,
+}
+
+/// A task of the pipeline, which lets go of the name last.
+struct Tenant {
+    work: Work,
+    #[expect(dead_code, reason = "held until the work is dropped")]
+    registered: Arc<Registered>,
+}
+
+impl Future for Tenant {
+    type Output = ();
+
+    fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<()> {
+        self.work.as_mut().poll(cx)
+    }
 }
 
 // === impl Failure ===
@@ -131,7 +149,6 @@ impl Supervisor {
         Self {
             stop: shared.stop.subscribe(),
             shared,
-            registered: Arc::new(registered),
             stages,
             sources,
             tasks: JoinSet::new(),
@@ -140,6 +157,7 @@ impl Supervisor {
             kills,
             failure,
             abandoned_before: None,
+            registered: Arc::new(registered),
         }
     }
 
@@ -183,14 +201,15 @@ impl Supervisor {
         let Some(work) = work else {
             return;
         };
-        let registered = self.registered.clone();
-        let abort = self.tasks.spawn(async move {
-            let _registered = registered;
-            if !pause.is_zero() {
+        let work = match pause {
+            Duration::ZERO => work,
+            pause => Box::pin(async move {
                 sleep(pause).await;
-            }
-            work.await;
-        });
+                work.await;
+            }),
+        };
+        let registered = self.registered.clone();
+        let abort = self.tasks.spawn(Tenant { work, registered });
         let swept = false;
         let id = abort.id();
         self.places.insert(
@@ -354,6 +373,21 @@ impl Supervisor {
         tasks.any(|task| !matches!(task.place, Place::Tell(_)))
     }
 
+    /// What was given back and does not come again by itself, as far as the run can tell.
+    fn lost(&self, counts: &Counts) -> u64 {
+        let sources = self.shared.sources.iter();
+        match self.shared.redelivery {
+            Redelivery::Never => counts.retried,
+            // Whatever came again had been given back before.
+            Redelivery::InProcess => {
+                let again = sources.map(|s| s.settled.redelivered()).sum();
+                counts.retried.saturating_sub(again)
+            }
+            // Comes again in the next run at the latest: only what was cut short is worth a word.
+            _ => counts.abandoned - self.abandoned_before.unwrap_or(counts.abandoned),
+        }
+    }
+
     fn report(&self, in_time: bool) -> Report {
         let shared = &self.shared;
         let ledger = &shared.context.ledger;
@@ -366,17 +400,12 @@ impl Supervisor {
             (None, true, true) => Ending::Stopped,
             (None, true, false) => Ending::Finished,
         };
-        let lost = match self.abandoned_before {
-            _ if shared.forgets => counts.retried,
-            Some(before) => counts.abandoned - before,
-            None => 0,
-        };
         let abandoned = ledger.abandoned();
         Report {
             name: shared.context.pipeline.clone(),
             ending,
             counts,
-            left: counts.in_flight + lost,
+            left: counts.in_flight + self.lost(&counts),
             bound: shared.bound(),
             dropped: ledger.reasons(),
             causes: ledger

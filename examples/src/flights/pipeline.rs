@@ -30,9 +30,10 @@ pub fn pipeline(job: &Job, rows: Csv, enricher: Enricher, sinks: Sinks) -> Pipel
         async move { enricher.lookup(departure).await }
     });
     let batches = |name| {
-        let batches = Batcher::new(name).max_messages(job.batch_size.get());
-        let batches = batches.max_wait(MAX_WAIT);
-        batches.key(|flight: &Arc<Flight>| flight.origin())
+        Batcher::new(name)
+            .max_messages(job.batch_size.get())
+            .max_wait(MAX_WAIT)
+            .key(|flight: &Arc<Flight>| flight.origin())
     };
     Flow::from(Source::new("rows", rows).keep_original())
         .decode(decoder())

@@ -24,7 +24,7 @@ pub struct Sinks {
 }
 
 /// Writes batches into one table, on a thread that may block.
-#[derive(Debug)]
+#[derive(Debug, Clone)]
 pub struct TableSink {
     store: SharedStore,
     table: Table,
@@ -40,6 +40,9 @@ pub struct LetterSink {
 
 /// What kept a sink from writing, the first of it: it ends the run.
 pub type Troubles = mpsc::Receiver<FlightsError>;
+
+/// While one batch is written, the next waits for its turn and another fills.
+const WRITERS: usize = 2;
 
 #[derive(Debug, Clone)]
 struct Trouble(mpsc::Sender<FlightsError>);
@@ -73,7 +76,7 @@ impl Sinks {
             table,
             trouble: self.trouble.clone(),
         };
-        SinkStage::of(table.name(), sink)
+        SinkStage::of(table.name(), sink).workers(WRITERS)
     }
 
     /// The stage that writes dead letters.

@@ -69,6 +69,9 @@ impl<O: Operator> Flow<O> {
     }
 
     /// Makes several messages of each; it is acknowledged when all of them are.
+    ///
+    /// A panic here, or in an operator behind it and before the next stage, rejects the
+    /// message and makes no more of it; what was made before goes on.
     pub fn flat_map<I, F>(self, f: F) -> Flow<FlatMap<O, F>>
     where
         F: Fn(O::Out) -> I + Send + Sync + 'static,

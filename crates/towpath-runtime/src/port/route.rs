@@ -133,6 +133,10 @@ where
             branch.make_room(cx);
             drained &= branch.outlet.poll_drained(cx).is_ready() && branch.stash.is_empty();
         }
-        if drained { Poll::Ready(()) } else { Poll::Pending }
+        if drained {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }

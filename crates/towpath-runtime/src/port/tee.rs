@@ -130,6 +130,10 @@ impl<T: Clone + Send> Outlet<Message<T>> for Tee<T> {
             }
             drained &= copy.outlet.poll_drained(cx).is_ready();
         }
-        if drained { Poll::Ready(()) } else { Poll::Pending }
+        if drained {
+            Poll::Ready(())
+        } else {
+            Poll::Pending
+        }
     }
 }

@@ -319,3 +319,15 @@ async fn a_failure_names_its_stage_and_keeps_the_chain_of_causes() {
     assert_eq!(cause.stage().as_str(), "parse");
     assert_eq!(cause.chain(), ["invalid digit found in string"]);
 }
+
+#[tokio::test(start_paused = true)]
+async fn two_branches_may_end_alike() {
+    let (source, outcomes) = TestSource::of(0..10_u64);
+    let pipeline = Flow::from(source).route(
+        "parity",
+        |n| n % 2,
+        |branches| branches.to(0, Flow::acknowledge).to(1, Flow::acknowledge),
+    );
+    run(pipeline).await;
+    assert_eq!(outcomes.count("done"), 10);
+}

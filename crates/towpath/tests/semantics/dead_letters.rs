@@ -383,3 +383,38 @@ async fn a_letter_is_one_line_of_json() {
     assert_eq!(line["identity"], "test-0");
     assert_eq!(line["attempts"], 1);
 }
+
+#[tokio::test(start_paused = true)]
+async fn the_letter_of_a_message_that_was_never_started_waits_for_no_other_message() {
+    let (source, outcomes) = TestSource::new(0..1_u32).endless().build();
+    let letters = Letters::new(true);
+    let pipeline = Flow::from(source)
+        .process(Processor::new("by key", Cue::new().handler()).by_key(4, |n| assert!(*n > 0)))
+        .acknowledge()
+        .dead_letter(letters.sink());
+    let running = pipeline.start().await.unwrap();
+    let told = tokio::time::timeout(HOUR, outcomes.wait_for(1)).await;
+    assert!(told.is_ok(), "{:?}", running.handle().status());
+    running.handle().drain();
+    check(&running.join().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn the_letters_of_a_chunk_that_panicked_wait_for_no_other_message() {
+    let (source, outcomes) = TestSource::new(0..3_u32).endless().build();
+    let letters = Letters::new(true);
+    let panics = |chunk: Vec<u32>| {
+        assert!(chunk.is_empty(), "no chunk is liked");
+        async { Ok(Vec::<Result<u32, BoxError>>::new()) }
+    };
+    let pipeline = Flow::from(source)
+        .process(Processor::chunk("chunk", panics))
+        .acknowledge()
+        .dead_letter(letters.sink());
+    let running = pipeline.start().await.unwrap();
+    let told = tokio::time::timeout(HOUR, outcomes.wait_for(3)).await;
+    assert!(told.is_ok(), "{:?}", running.handle().status());
+    running.handle().drain();
+    check(&running.join().await.unwrap());
+    assert_eq!(letters.places(), [0, 1, 2]);
+}

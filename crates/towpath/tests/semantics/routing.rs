@@ -34,6 +34,23 @@ async fn each_message_goes_to_the_branch_of_its_route_and_to_no_other() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn every_branch_may_end_without_a_sink() {
+    let (source, outcomes) = TestSource::of(0..10_u32);
+    let report = Flow::from(source)
+        .route(
+            "parity",
+            |n| n % 2,
+            |branches| branches.to(0, Flow::acknowledge).to(1, Flow::acknowledge),
+        )
+        .run()
+        .await
+        .unwrap();
+
+    check(&report);
+    assert_eq!(outcomes.count("done"), 10);
+}
+
+#[tokio::test(start_paused = true)]
 async fn each_branch_has_batches_of_its_own_size() {
     let (source, _) = TestSource::of(0..60_u32);
     let (small, large) = (Recorder::new(), Recorder::new());

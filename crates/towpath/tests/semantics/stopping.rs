@@ -2,24 +2,28 @@
 
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 
+mod anywhere;
+mod names;
+mod sources;
+
 use std::{sync::Arc, time::Duration};
 
 use tokio::{
-    sync::{Notify, Semaphore, oneshot},
+    sync::{Semaphore, oneshot},
     time::{Instant, sleep, timeout},
 };
 use towpath::{
-    Batch, Batcher, BoxError, BuildError, Delivery, Ending, EventKind, Flow, Phase, Pipeline,
-    Processor, Sink, SinkStage, Source, Trigger, Written,
-    core::{Intake, Permanent, Producer, Received, SinkPromise, Unacknowledged},
+    Batcher, BoxError, Delivery, Ending, Flow, Phase, Pipeline, Processor, Source, Trigger,
+    core::{Intake, Producer, Received, Unacknowledged},
     find, running,
 };
 use towpath_test::{Cue, Recorder, TestSource, assert_no_leaks, check};
 
-use crate::events::{Dice, Events, idle};
+use crate::events::idle;
 
 const SECOND: Duration = Duration::from_secs(1);
 const HOUR: Duration = Duration::from_secs(3600);
+
 /// What a stop may take beyond its deadline, to abort and to tell the sources.
 const GRACE: Duration = Duration::from_secs(1);
 
@@ -459,272 +463,6 @@ async fn a_stop_under_full_back_pressure_drains_every_stage() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_source_that_fails_for_good_ends_the_pipeline_and_what_was_taken_is_settled() {
-    let (broken, told) = TestSource::new(0..100)
-        .named("broken")
-        .fail_for_good_at(7)
-        .build();
-    let (other, other_told) = TestSource::new(100..110).named("other").endless().build();
-    let cue = Cue::new().delay(SECOND);
-    let report = Flow::from(broken)
-        .merge(Flow::from(other))
-        .process(Processor::new("work", cue.handler()).unordered(32))
-        .acknowledge()
-        .run()
-        .await
-        .unwrap();
-    assert_no_leaks(&report);
-    let Ending::Failed { error } = &report.ending else {
-        panic!("{report}");
-    };
-    assert!(error[0].contains("broken"), "{error:?}");
-    assert!(
-        error.iter().any(|e| e.contains("gone before item 7")),
-        "{error:?}"
-    );
-    assert_eq!((told.count("done"), told.total()), (7, 7));
-    assert_eq!(other_told.count("done"), other_told.total());
-    assert_eq!((report.left, report.exit_code()), (0, 1));
-}
-
-/// Out of reach a few times, then ends.
-struct Flaky(u32);
-
-impl Producer for Flaky {
-    type Payload = u32;
-    type Acknowledger = Unacknowledged;
-
-    async fn receive(&mut self, intake: &mut Intake<u32, ()>) -> Result<Received, BoxError> {
-        if self.0 == 0 {
-            intake.push(Delivery::new(7, ()));
-            return Ok(Received::End);
-        }
-        self.0 -= 1;
-        Err("out of reach".into())
-    }
-}
-
-fn pauses(events: &Events) -> Vec<Duration> {
-    let pause = |event: towpath::Event| match event.kind {
-        EventKind::SourceFailed { retry_in, .. } => Some(retry_in),
-        _ => None,
-    };
-    events.all().into_iter().filter_map(pause).collect()
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_out_of_reach_is_tried_again_with_growing_pauses() {
-    let events = Events::new();
-    let begun = Instant::now();
-    let report = Flow::from(Source::new("flaky", Flaky(12)))
-        .acknowledge()
-        .observer(events.observer())
-        .run()
-        .await
-        .unwrap();
-    assert_no_leaks(&report);
-    assert_eq!((&report.ending, report.counts.done), (&Ending::Finished, 1));
-    let pauses = pauses(&events);
-    let doubling = pauses
-        .windows(2)
-        .all(|w| w[1] == (w[0] * 2).min(10 * SECOND));
-    assert!(doubling && pauses.len() == 12, "{pauses:?}");
-    assert_eq!(pauses.iter().sum::<Duration>(), begun.elapsed());
-    assert_eq!(pauses.last(), Some(&(10 * SECOND)));
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_out_of_reach_does_not_hold_up_a_stop() {
-    let events = Events::new();
-    let pipeline = Flow::from(Source::new("flaky", Flaky(u32::MAX)))
-        .acknowledge()
-        .observer(events.observer());
-    let running = pipeline.start().await.unwrap();
-    let failed = |event: &towpath::Event| matches!(event.kind, EventKind::SourceFailed { .. });
-    events.wait_for(10, failed).await;
-    let begun = Instant::now();
-    running.handle().drain();
-    let report = running.join().await.unwrap();
-    assert_no_leaks(&report);
-    assert_eq!(
-        (&report.ending, begun.elapsed()),
-        (&Ending::Stopped, Duration::ZERO)
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_source_that_is_not_ready_fails_the_start_and_leaves_the_name_free() {
-    let (source, _) = TestSource::new(0..3)
-        .named("missing file")
-        .open_fails()
-        .build();
-    let pipeline = Flow::from(source).acknowledge().named("cannot start");
-    let error = pipeline.start().await.unwrap_err();
-    let BuildError::Open { stage, source } = &error else {
-        panic!("{error:?}");
-    };
-    assert_eq!(stage.as_str(), "missing file");
-    assert_eq!(source.to_string(), "open fails on cue");
-    assert!(error.to_string().contains("missing file"));
-    assert!(find("cannot start").is_none());
-}
-
-/// A sink without its file.
-#[derive(Clone)]
-struct NoFile;
-
-impl Sink<u64> for NoFile {
-    async fn open(&mut self) -> Result<(), BoxError> {
-        Err("no such file".into())
-    }
-
-    async fn write(&mut self, _: Batch<u64>) -> Result<Written, BoxError> {
-        Ok(Written::All)
-    }
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_sink_that_is_not_ready_fails_the_start_before_a_source_is_asked() {
-    let (source, outcomes) = TestSource::new(0..3_u64).build();
-    let sink = SinkStage::new("no file", NoFile, SinkPromise::Plain);
-    let error = Flow::from(source).sink(sink).start().await.unwrap_err();
-    assert!(error.to_string().contains("no file"), "{error}");
-    idle().await;
-    assert!(outcomes.demands().is_empty());
-}
-
-#[tokio::test(start_paused = true)]
-async fn two_pipelines_of_one_name_are_refused_and_the_name_is_free_after_the_end() {
-    let (first, cue, _) = hung("only one", 1);
-    let first = first.start().await.unwrap();
-    let (second, ..) = hung("only one", 1);
-    let refused = second.start().await.unwrap_err();
-    assert!(matches!(refused, BuildError::NameTaken { pipeline } if pipeline == "only one".into()));
-    cue.release();
-    first.handle().drain();
-    assert_no_leaks(&first.join().await.unwrap());
-    let (third, cue, _) = hung("only one", 1);
-    cue.release();
-    let third = third.start().await.unwrap();
-    third.handle().stop(SECOND).await;
-    assert_no_leaks(&third.join().await.unwrap());
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_successor_never_runs_beside_what_is_left_of_a_pipeline_of_its_name() {
-    let cue = Cue::new().hang_when(|_| true);
-    let start = || {
-        let (source, _) = TestSource::new(0..1_u64).endless().build();
-        let processor = Processor::new("work", cue.handler());
-        Flow::from(source)
-            .process(processor)
-            .acknowledge()
-            .named("successor")
-            .start()
-    };
-    for generation in 1..=5 {
-        let running = start().await.unwrap();
-        cue.wait_for(generation).await;
-        let handle = running.handle().clone();
-        if generation % 2 == 0 {
-            drop(running);
-            handle.stopped().await;
-        } else {
-            handle.stop(SECOND).await;
-            check(&running.join().await.unwrap());
-        }
-    }
-    assert_eq!((cue.calls(), cue.max_running()), (5, 1));
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn a_handler_that_blocks_its_thread_keeps_the_name_but_not_the_report() {
-    let entered = Arc::new(Notify::new());
-    let (release, released) = std::sync::mpsc::channel::<()>();
-    let released = Arc::new(std::sync::Mutex::new(released));
-    let start = || {
-        let (entered, released) = (entered.clone(), released.clone());
-        let block = move |n: u64| {
-            let (entered, released) = (entered.clone(), released.clone());
-            async move {
-                entered.notify_one();
-                released.lock().unwrap().recv().unwrap();
-                Ok::<_, BoxError>(n)
-            }
-        };
-        let (source, _) = TestSource::new(0..1_u64).endless().build();
-        let processor = Processor::new("work", block);
-        Flow::from(source)
-            .process(processor)
-            .acknowledge()
-            .named("blocks")
-            .start()
-    };
-    let running = start().await.unwrap();
-    entered.notified().await;
-    running.handle().stop(Duration::ZERO).await;
-    let report = running.join().await.unwrap();
-    assert_eq!(
-        (&report.ending, report.left),
-        (&Ending::DeadlineExceeded, 1)
-    );
-    assert!(
-        matches!(start().await, Err(BuildError::NameTaken { .. })),
-        "it still runs"
-    );
-    release.send(()).unwrap();
-    while find("blocks").is_some() {
-        tokio::task::yield_now().await;
-    }
-    release.send(()).unwrap();
-    let successor = start().await.unwrap();
-    entered.notified().await;
-    successor.handle().stop(HOUR).await;
-    check(&successor.join().await.unwrap());
-}
-
-#[tokio::test(start_paused = true)]
-async fn sources_of_different_kinds_are_merged_and_end_together() {
-    let (test, outcomes) = TestSource::of(0..10_u64);
-    let (ingress, handle) = towpath::Ingress::new(
-        std::num::NonZeroUsize::new(16).unwrap(),
-        towpath::Overflow::Wait,
-    );
-    let recorder = Recorder::new();
-    let pipeline = Flow::from(test)
-        .merge(Flow::from(Source::iter("numbers", 10..20)))
-        .merge(Flow::from(Source::new("ingress", ingress)).map(|n: u64| n + 20))
-        .merge(Flow::from(Source::new("broken", Broken)).map(u64::from))
-        .sink(recorder.sink("sink"));
-    let running = pipeline.start().await.unwrap();
-    for n in 0..10 {
-        handle.push(n).await.unwrap();
-    }
-    handle.close();
-    let report = running.join().await.unwrap();
-    assert_no_leaks(&report);
-    assert_eq!(outcomes.count("done"), 10);
-    let mut items = recorder.items();
-    items.sort_unstable();
-    assert_eq!(items, (0..30).collect::<Vec<_>>());
-    assert_eq!(report.sources.len(), 4);
-    assert!(matches!(report.ending, Ending::Failed { .. }));
-}
-
-/// Gone for good when it is asked first, after the others have had their say.
-struct Broken;
-
-impl Producer for Broken {
-    type Payload = u32;
-    type Acknowledger = Unacknowledged;
-
-    async fn receive(&mut self, _: &mut Intake<u32, ()>) -> Result<Received, BoxError> {
-        sleep(HOUR).await;
-        Err(Permanent::new("gone").into())
-    }
-}
-
-#[tokio::test(start_paused = true)]
 async fn a_stuck_worker_can_be_killed_and_its_place_is_free_again() {
     let (source, outcomes) = TestSource::of(0..5);
     let cue = Cue::new().hang_when(|n| *n == 0);
@@ -739,67 +477,4 @@ async fn a_stuck_worker_can_be_killed_and_its_place_is_free_again() {
     assert_eq!(outcomes.only(0).word(), "retried");
     assert_eq!(outcomes.total(), 5);
     assert_eq!(cue.running(), 0);
-}
-
-/// Stops a pipeline after a while, with little time or much.
-async fn stopped_anywhere(seed: u64) {
-    let mut dice = Dice::new(seed);
-    let (source, outcomes) = TestSource::new(0..300_u64).endless().build();
-    let cue = Cue::new()
-        .delay_by(|n| Duration::from_millis(n % 11))
-        .fail_when(|n| n % 13 == 0)
-        .hang_when(move |n| seed.is_multiple_of(3) && n % 50 == 49);
-    let recorder = Recorder::new().delay(Duration::from_millis(3));
-    let letters = Recorder::new().delay(Duration::from_millis(1));
-    let pipeline = Flow::from(source)
-        .process(
-            Processor::new("work", cue.handler())
-                .unordered(8)
-                .workers(2),
-        )
-        .flat_map(|n| [n, n])
-        .batch(
-            Batcher::new("batch")
-                .max_messages(9)
-                .max_wait(Duration::from_millis(7)),
-        )
-        .sink(recorder.sink("sink").workers(2))
-        .dead_letter(letters.sink("letters"))
-        .max_demand(usize::try_from(1 + dice.below(20)).unwrap());
-    let running = pipeline.start().await.unwrap();
-    sleep(Duration::from_micros(dice.below(60_000))).await;
-    running
-        .handle()
-        .drain_within(Duration::from_micros(dice.below(30_000)));
-    let ended = timeout(60 * SECOND, running.join()).await;
-    let report = ended
-        .unwrap_or_else(|_| panic!("seed {seed}: does not end"))
-        .unwrap();
-    check(&report);
-    let ended_well = report.ending == Ending::Stopped;
-    assert_eq!(report.exit_code() == 0, ended_well, "seed {seed}: {report}");
-    assert_eq!(
-        outcomes.total() as u64,
-        report.counts.emitted,
-        "seed {seed}: all are told"
-    );
-    assert_eq!(
-        report.left > 0,
-        report.counts.retried > 0,
-        "seed {seed}: {report}"
-    );
-}
-
-#[tokio::test(start_paused = true)]
-async fn a_stop_at_any_moment_leaves_every_message_with_one_outcome() {
-    for seed in 0..200 {
-        stopped_anywhere(seed).await;
-    }
-}
-
-#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
-async fn on_real_threads_too_a_stop_at_any_moment_leaves_every_message_with_one_outcome() {
-    for seed in 0..20 {
-        stopped_anywhere(seed).await;
-    }
 }

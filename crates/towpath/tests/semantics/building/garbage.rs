@@ -2,7 +2,7 @@
 
 use std::{num::NonZeroUsize, time::Duration};
 
-use towpath::{Batcher, BuildError, Flow, Guarantee, Pipeline, Processor};
+use towpath::{Batcher, BuildError, DeadLetter, Flow, Guarantee, Pipeline, Processor};
 use towpath_test::{Cue, Recorder, TestSource, check};
 
 /// What a pipeline has to complain about.
@@ -96,6 +96,34 @@ async fn stages_of_the_same_name_or_of_none_are_refused() {
     ];
     assert_eq!(problems(pipeline).await, expected);
     assert_eq!((first.calls(), second.calls()), (0, 0));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_fork_that_would_lose_messages_or_letters_is_refused() {
+    let flow = || Flow::from(TestSource::of(0..10_u32).0);
+    let nowhere = flow().route("parity", |n| n % 2, |branches| branches);
+    assert_eq!(problems(nowhere).await, ["stage parity: it needs a branch"]);
+
+    let nobody = flow().tee("copies", |copies| {
+        copies.best_effort("side", Flow::acknowledge)
+    });
+    let expected = ["stage copies: it needs a required branch: nothing else acknowledges"];
+    assert_eq!(problems(nobody).await, expected);
+
+    let letters = Recorder::<DeadLetter>::new();
+    let hidden = flow().route(
+        "parity",
+        |n| n % 2,
+        |branches| {
+            branches
+                .to(0, |even| {
+                    even.acknowledge().dead_letter(letters.sink("letters"))
+                })
+                .to(1, Flow::acknowledge)
+        },
+    );
+    let expected = ["stage 0: dead letters are written for the whole pipeline, not for a branch"];
+    assert_eq!(problems(hidden).await, expected);
 }
 
 #[tokio::test(start_paused = true)]
