@@ -97,12 +97,7 @@ impl<A: Acknowledger> TokenTable<A> {
     /// Waits for outcomes and takes them all; `false` when there will be no more.
     pub(crate) async fn take(&self, run: &mut Vec<(A::Token, Outcome)>) -> bool {
         poll_fn(|cx| {
-            let taken = self.lock().take(run);
-            if taken.is_ready() {
-                return taken;
-            }
             self.teller.register(cx.waker());
-            // Looked at again after registering: what was settled in between wakes nobody.
             self.lock().take(run)
         })
         .await

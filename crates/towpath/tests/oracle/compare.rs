@@ -37,11 +37,11 @@ pub(crate) fn order(
 type Lanes = BTreeMap<(usize, u64), Vec<Item>>;
 
 fn lanes(lines: &[Line], lane: impl Fn(&Item) -> u64) -> Lanes {
-    let mut lanes = Lanes::new();
+    let mut written = Lanes::new();
     for (sink, item) in lines {
-        lanes.entry((*sink, lane(item))).or_default().push(*item);
+        written.entry((*sink, lane(item))).or_default().push(*item);
     }
-    lanes
+    written
 }
 
 /// The same outcomes, the same messages written, the same letters.

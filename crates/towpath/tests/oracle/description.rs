@@ -34,6 +34,7 @@ pub(crate) struct Description {
 #[derive(Clone, Debug)]
 pub(crate) struct Section {
     pub(crate) shape: Shape,
+    pub(crate) kind: Kind,
     pub(crate) order: Order,
     pub(crate) concurrency: usize,
     pub(crate) workers: usize,
@@ -67,6 +68,19 @@ pub(crate) enum Shape {
         faults: Faults,
         again: u64,
     },
+}
+
+/// What a processor makes of a message.
+#[derive(Clone, Copy, Debug)]
+pub(crate) enum Kind {
+    /// One, and it sees which delivery this is.
+    Call,
+    /// Several.
+    Parts(u64),
+    /// None of some.
+    Maybe(u64),
+    /// One, of so many at once; keeps no order.
+    Chunk(usize),
 }
 
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -104,7 +118,13 @@ pub(crate) enum Op<'a> {
     FlatMap(u64),
     Early(u64),
     TryMap(&'a Faults),
-    Process(usize, &'a Faults),
+    Process {
+        stage: usize,
+        faults: &'a Faults,
+        sees_delivery: bool,
+    },
+    Parts(u64),
+    Maybe(u64),
 }
 
 /// What a sink wrote, with the number of the sink.
@@ -203,9 +223,23 @@ impl Description {
     /// The steps of every message, up to the end.
     pub(crate) fn ops(&self) -> Vec<Op<'_>> {
         let sections = self.sections.iter().enumerate();
-        let ops = sections.flat_map(|(n, section)| {
-            let process = Op::Process(n, &section.faults);
-            section.shape.ops().into_iter().chain([process])
+        let ops = sections.flat_map(|(stage, section)| {
+            let process = Op::Process {
+                stage,
+                faults: &section.faults,
+                sees_delivery: matches!(section.kind, Kind::Call),
+            };
+            let reply = match section.kind {
+                Kind::Parts(parts) => Some(Op::Parts(parts)),
+                Kind::Maybe(leave_out) => Some(Op::Maybe(leave_out)),
+                Kind::Call | Kind::Chunk(_) => None,
+            };
+            section
+                .shape
+                .ops()
+                .into_iter()
+                .chain([process])
+                .chain(reply)
         });
         ops.collect()
     }
@@ -216,6 +250,7 @@ impl Description {
         let mut panics = Self::sample();
         panics.sections[0] = Section {
             shape: Shape::Nothing,
+            kind: Kind::Call,
             order: Order::Ordered,
             concurrency: 2,
             workers: 1,
@@ -250,6 +285,7 @@ impl Description {
             budget: None,
             sections: vec![Section {
                 shape: Shape::Grow { parts: 2, add: 1 },
+                kind: Kind::Call,
                 order: Order::Unordered,
                 concurrency: 3,
                 workers: 2,
@@ -303,11 +339,23 @@ fn any_order(keeps: Keeps) -> impl Strategy<Value = Order> {
     prop::sample::select(all)
 }
 
+fn any_kind(keeps: Keeps) -> impl Strategy<Value = Kind> {
+    let chunks = u32::from(keeps == Keeps::Nothing);
+    prop_oneof![
+        4 => Just(Kind::Call),
+        1 => (0..3_u64).prop_map(Kind::Parts),
+        1 => (2..7_u64).prop_map(Kind::Maybe),
+        chunks => (1..20_usize).prop_map(Kind::Chunk),
+    ]
+}
+
 fn any_section(keeps: Keeps) -> impl Strategy<Value = Section> {
     let numbers = (1..24_usize, 1..4_usize, 0..30_u64);
-    (any_shape(), any_order(keeps), numbers, any_faults()).prop_map(
-        |(shape, order, (concurrency, workers, delay), faults)| Section {
+    let kind = any_kind(keeps);
+    (any_shape(), kind, any_order(keeps), numbers, any_faults()).prop_map(
+        |(shape, kind, order, (concurrency, workers, delay), faults)| Section {
             shape,
+            kind,
             order,
             concurrency,
             workers,

@@ -71,7 +71,6 @@ impl Walk<'_> {
         match op {
             Op::Map(add) => self.step(rest, item.add(*add)),
             Op::Filter(of) if item.is_multiple(*of) => Fate::new("dropped", "filter"),
-            Op::Filter(_) => self.step(rest, item),
             Op::FlatMap(parts) => {
                 let mut fate = None;
                 for part in (0..*parts).map(|part| item.part(part)) {
@@ -96,12 +95,28 @@ impl Walk<'_> {
                 let failed = self.fail("try_map", item, faults.of(&item), 0);
                 failed.unwrap_or_else(|| self.step(rest, item))
             }
-            Op::Process(n, faults) => {
-                let failed = self.fail(&format!("stage-{n}"), item, faults.of(&item), self.attempt);
+            Op::Process {
+                stage,
+                faults,
+                sees_delivery,
+            } => {
+                let attempt = if *sees_delivery { self.attempt } else { 0 };
+                let failed = self.fail(&format!("stage-{stage}"), item, faults.of(&item), attempt);
                 let fate = failed.unwrap_or_else(|| self.step(rest, item));
                 self.unwinds = false;
                 fate
             }
+            Op::Parts(parts) => {
+                let fates = (0..*parts).map(|part| {
+                    // Each is a message of its own already.
+                    self.unwinds = false;
+                    self.step(rest, item.part(part))
+                });
+                let fate = fates.reduce(Fate::join);
+                fate.unwrap_or_else(|| Fate::new("dropped", "empty"))
+            }
+            Op::Maybe(of) if item.is_multiple(*of) => Fate::new("dropped", "maybe"),
+            Op::Filter(_) | Op::Maybe(_) => self.step(rest, item),
         }
     }
 

@@ -6,13 +6,17 @@ use std::{
     time::Duration,
 };
 
+use tower::Service;
 use towpath::{
     Batch, Batcher, BoxError, Call, DeadLetter, Failure, Flow, Outcome, Pipeline, Processor, Sink,
-    SinkStage, Verdicts, Written, processor::operator::Pass,
+    SinkStage, Verdicts, Written,
+    processor::{Carry, Operator, Reply, operator::Pass},
 };
 use towpath_test::{Outcomes, TestSource, check};
 
-use crate::description::{Description, End, Fault, Faults, Item, Line, Order, Section, Shape};
+use crate::description::{
+    Description, End, Fault, Faults, Item, Kind, Line, Order, Section, Shape,
+};
 
 /// What came of a whole run.
 #[derive(Debug)]
@@ -132,22 +136,89 @@ fn add(flow: Flow<Pass<Item>>, n: usize, section: &Section) -> Flow<Pass<Item>> 
 
 fn process<O>(flow: Flow<O>, n: usize, section: &Section) -> Flow<Pass<Item>>
 where
-    O: towpath::processor::Operator<Out = Item>,
+    O: Operator<Out = Item>,
 {
-    let (faults, delay) = (section.faults.clone(), section.delay);
-    let handler = move |call: Call<Item>| {
-        let faults = faults.clone();
-        async move {
-            let (item, attempt) = (call.payload, call.origin.attempt);
-            // Some are ready at once, and others take their time.
-            let wait = (item.value * 7) % (delay + 1);
-            if wait > 0 {
-                tokio::time::sleep(Duration::from_millis(wait)).await;
-            }
-            fail(&faults, item, attempt)
+    let name = format!("stage-{n}");
+    let work = Work::of(section);
+    match section.kind {
+        Kind::Call => {
+            let handler =
+                move |call: Call<Item>| work.clone().on(call.payload, call.origin.attempt);
+            ordered(flow, Processor::with_context(name, handler), section)
         }
-    };
-    let processor = Processor::with_context(format!("stage-{n}"), handler);
+        Kind::Parts(parts) => {
+            let handler = move |item| {
+                let work = work.clone();
+                async move {
+                    let item = work.on(item, 0).await?;
+                    Ok::<_, BoxError>((0..parts).map(|part| item.part(part)).collect())
+                }
+            };
+            ordered(flow, Processor::flat_map(name, handler), section)
+        }
+        Kind::Maybe(leave_out) => {
+            let handler = move |item| {
+                let work = work.clone();
+                async move {
+                    let item = work.on(item, 0).await?;
+                    Ok::<_, BoxError>((!item.is_multiple(leave_out)).then_some(item))
+                }
+            };
+            ordered(flow, Processor::filter_map(name, "maybe", handler), section)
+        }
+        Kind::Chunk(most) => {
+            let faults = work.faults;
+            let handler = move |chunk: Vec<Item>| {
+                let alone = chunk.len() == 1;
+                let judged = |item| judge(&faults, item, 0, alone).map(|()| item);
+                let results: Vec<_> = chunk.into_iter().map(judged).collect();
+                async move { Ok(results) }
+            };
+            let processor = Processor::chunk(name, handler).max_messages(most);
+            flow.process(processor.concurrency(section.concurrency))
+        }
+    }
+}
+
+/// What the handler of a section does.
+#[derive(Clone)]
+struct Work {
+    faults: Faults,
+    delay: u64,
+}
+
+impl Work {
+    fn of(section: &Section) -> Self {
+        let (faults, delay) = (section.faults.clone(), section.delay);
+        Self { faults, delay }
+    }
+
+    /// Some messages are ready at once, and others take their time.
+    async fn on(self, item: Item, attempt: u32) -> Result<Item, BoxError> {
+        let wait = (item.value * 7) % (self.delay + 1);
+        if wait > 0 {
+            tokio::time::sleep(Duration::from_millis(wait)).await;
+        }
+        fail(&self.faults, item, attempt)
+    }
+}
+
+fn ordered<O, S, C, X, R>(
+    flow: Flow<O>,
+    processor: Processor<S, C, X>,
+    section: &Section,
+) -> Flow<Pass<Item>>
+where
+    O: Operator<Out = Item>,
+    C: Carry<Item>,
+    S: Service<C::Request, Response = R, Error = BoxError, Future: Send>
+        + Clone
+        + Send
+        + Sync
+        + 'static,
+    R: Send + 'static,
+    X: Reply<R, Out = Item>,
+{
     let at_once = section.concurrency;
     match section.order {
         Order::Unordered => flow.process(processor.unordered(at_once).workers(section.workers)),
