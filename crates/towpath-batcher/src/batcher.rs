@@ -158,11 +158,10 @@ where
         } else {
             1
         };
-        let batches = keys.saturating_add(1);
         let mut info = StageInfo::new(self.name.clone(), "batcher")
             .note(format!("{} messages", rules.max_messages))
             .note(format!("{:?}", rules.max_wait))
-            .holding(rules.max_messages.get().saturating_mul(batches));
+            .holding(rules.max_messages.get().saturating_mul(keys));
         if let Some(weight) = rules.max_weight {
             info = info.note(format!("weight {weight}"));
         }

@@ -122,7 +122,11 @@ where
     ) -> Poll<()> {
         loop {
             self.expire();
-            if !self.hand_on(outlet, stats, cx) || failures.poll_clear(cx).is_pending() {
+            // Nothing is taken without room for a batch: one that closes has a place at once.
+            if !self.hand_on(outlet, stats, cx)
+                || failures.poll_clear(cx).is_pending()
+                || outlet.poll_room(cx).is_pending()
+            {
                 inlet.stop_waiting();
                 return Poll::Pending;
             }

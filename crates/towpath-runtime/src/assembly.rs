@@ -81,7 +81,7 @@ impl Assembly {
         &self,
         consumers: usize,
     ) -> (Ends<dyn Outlet<I>>, Ends<dyn Inlet<I>>) {
-        self.link_of(consumers, NonZeroUsize::MIN, 1)
+        self.link_of(bundles(consumers), NonZeroUsize::MIN, 1)
     }
 
     #[expect(clippy::unused_self, reason = "links belong to an assembly")]
@@ -175,6 +175,11 @@ impl Assembly {
     ) {
         self.openers.push((stage, Box::pin(opening)));
     }
+}
+
+/// The bundles of a link: one with each worker, and one on the way.
+pub(crate) fn bundles(consumers: usize) -> usize {
+    consumers.saturating_add(1)
 }
 
 /// The chunks of a link: one in each hand, and two on the way.

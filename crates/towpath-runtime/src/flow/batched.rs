@@ -8,7 +8,7 @@ use towpath_core::{Bundle, Bundler, Ends, Inlet, Sink, StageControl, StageInfo, 
 use super::Cut;
 use crate::{
     Pipeline,
-    assembly::Assembly,
+    assembly::{Assembly, bundles},
     plan::{Edge, Node, Plan},
 };
 
@@ -46,7 +46,7 @@ where
 
 fn batch_edge(from: Node, to: Node, workers: usize, weight: usize) -> Edge {
     Edge {
-        buffers: workers,
+        buffers: bundles(workers),
         weight,
         ..Edge::direct(from, to, None)
     }
