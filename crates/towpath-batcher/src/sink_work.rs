@@ -75,7 +75,8 @@ impl<S> SinkWork<S> {
         T: Send,
     {
         self.receipts.clear();
-        let batch = bundle.split(&mut self.receipts);
+        let with_origins = self.sink.reads_origins();
+        let batch = bundle.split(&mut self.receipts, with_origins);
         self.stats.add_received(batch.len());
         match self.attempt(batch).await {
             Ok(Written::Each(verdicts)) => self.settle_each(verdicts),

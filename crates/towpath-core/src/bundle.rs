@@ -47,7 +47,9 @@ impl<T> Bundle<T> {
     }
 
     /// Makes the batch for the sink; the receipts go to `receipts`, in the same order.
-    pub fn split(mut self, receipts: &mut Vec<Receipt>) -> Batch<T> {
+    ///
+    /// Tells where the messages came from only `with_origins`, and if any source knows.
+    pub fn split(mut self, receipts: &mut Vec<Receipt>, with_origins: bool) -> Batch<T> {
         let mut items = Vec::with_capacity(self.messages.len());
         for message in self.messages.drain(..) {
             let (payload, receipt) = message.into_parts();
@@ -57,8 +59,8 @@ impl<T> Bundle<T> {
         if let Some(pool) = &self.pool {
             pool.put(self.messages);
         }
-        let known = receipts.first().is_some_and(Receipt::has_origin);
-        let origins = if known {
+        let known = || receipts.iter().any(Receipt::has_origin);
+        let origins = if with_origins && known() {
             receipts.iter().map(Receipt::origin).collect()
         } else {
             Vec::new()

@@ -63,8 +63,3 @@ pub fn bounded(counts: &Counts, bound: u64) -> Result<(), Violation> {
     }
     Err(Violation::Bound { high_water, bound })
 }
-
-/// Items in a link never exceed its buffers times its demand; chunks are never lost.
-pub fn link_holds(chunks: usize, buffers: usize, items: usize, max_demand: usize) -> bool {
-    chunks == buffers && items <= buffers * max_demand
-}

@@ -58,6 +58,12 @@ pub trait Sink<T>: Send + 'static {
         None
     }
 
+    /// Whether the sink looks at where messages came from. `false` saves collecting it, and
+    /// [`Batch::origin`] says `None` then.
+    fn reads_origins(&self) -> bool {
+        true
+    }
+
     /// What happens when the same message comes twice.
     fn promise(&self) -> SinkPromise {
         SinkPromise::Plain

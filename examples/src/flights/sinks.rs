@@ -99,6 +99,11 @@ impl Sink<Arc<Flight>> for TableSink {
         Ok(Written::All)
     }
 
+    /// A row says itself where it came from.
+    fn reads_origins(&self) -> bool {
+        false
+    }
+
     /// A row that comes twice takes its own place.
     fn promise(&self) -> SinkPromise {
         SinkPromise::Idempotent
