@@ -71,8 +71,17 @@ impl StageControl {
         wakers.into_iter().flatten().for_each(Waker::wake);
     }
 
-    /// Wakes `worker` when the limit changes. Called when it parks with work it may not start.
-    pub fn on_change(&self, worker: usize, waker: &Waker) {
+    /// Wakes `worker` when its part of the limit rises above the `share` it saw, or the others
+    /// have finished. Called when it parks with work it may not start.
+    pub fn watch(&self, worker: usize, share: usize, waker: &Waker) {
+        self.register(worker, waker);
+        // Looked at again after registering: a change in between must not be missed.
+        if self.share(worker) > share {
+            waker.wake_by_ref();
+        }
+    }
+
+    fn register(&self, worker: usize, waker: &Waker) {
         if let Some(slot) = lock(&self.wakers).get_mut(worker) {
             match slot {
                 Some(known) => known.clone_from(waker),

@@ -184,7 +184,10 @@ where
             }
         }
         self.ports.outlet.flush();
-        self.watch_limit(cx);
+        if self.slots.running() >= self.share {
+            let control = &self.ports.control;
+            control.watch(self.index, self.share, cx.waker());
+        }
         if self.is_finished(cx) {
             return self.ports.outlet.poll_drained(cx);
         }
@@ -196,19 +199,6 @@ where
             self.ports.inlet.stop_waiting();
         }
         Poll::Pending
-    }
-
-    /// Wakes the worker when the limit that stops it changes, or the others have finished.
-    fn watch_limit(&self, cx: &mut Context<'_>) {
-        if self.slots.running() < self.share {
-            return;
-        }
-        let control = &self.ports.control;
-        control.on_change(self.index, cx.waker());
-        // Looked at again after registering: a change in between must not be missed.
-        if control.share(self.index) > self.share {
-            cx.waker().wake_by_ref();
-        }
     }
 
     fn is_finished(&mut self, cx: &mut Context<'_>) -> bool {

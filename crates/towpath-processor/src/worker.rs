@@ -113,7 +113,10 @@ where
             }
         }
         self.ports.outlet.flush();
-        self.watch_limit(cx);
+        if self.slots.running() >= self.share {
+            let control = &self.ports.control;
+            control.watch(self.index, self.share, cx.waker());
+        }
         if self.is_finished(cx) {
             return Poll::Ready(());
         }
@@ -296,19 +299,6 @@ where
                 Poll::Ready(false) => self.ended = true,
                 Poll::Pending => return false,
             }
-        }
-    }
-
-    /// Wakes the worker when the limit that stops it changes, or the others have finished.
-    fn watch_limit(&self, cx: &mut Context<'_>) {
-        if self.slots.running() < self.share {
-            return;
-        }
-        let control = &self.ports.control;
-        control.on_change(self.index, cx.waker());
-        // Looked at again after registering: a change in between must not be missed.
-        if control.share(self.index) > self.share {
-            cx.waker().wake_by_ref();
         }
     }
 

@@ -7,7 +7,6 @@ mod operators;
 use std::{fmt, sync::Arc};
 
 pub use batched::Batched;
-pub(crate) use batched::dead_end;
 use towpath_core::{
     Ends, Inlet, Message, Outlet, Ports, Producer, Stage, StageControl, StageStats,
 };
@@ -54,7 +53,9 @@ pub(crate) struct Cut<T> {
     pub(crate) plan: Plan,
     pub(crate) promises: Promises,
     edges: Vec<Edge>,
-    pub(crate) workers: usize,
+    /// Whether the chain runs in the workers behind the cut, and not in those before it.
+    in_front: bool,
+    workers: usize,
     connect: CutConnect<T>,
 }
 
@@ -165,18 +166,20 @@ impl<O: Operator> Flow<O> {
         let in_front = up.is_source;
         let mut plan = up.plan;
         plan.carries::<O::Out>();
-        let edges = up.last.iter().map(|&from| Edge {
+        let edge = |&from| Edge {
             fused: fused.clone(),
             ..Edge::direct(from, 0, up.label.clone())
-        });
-        let edges: Vec<Edge> = edges.collect();
+        };
+        let edges = up.last.iter().map(edge).collect();
         let (chain, connect, workers) = (Arc::new(self.chain), up.connect, up.workers);
         Cut {
             plan,
             promises: up.promises,
-            edges: mark(edges, in_front),
+            edges,
+            in_front,
             workers,
             connect: Box::new(move |assembly, consumers| {
+                // On this side of the chain a message holds one thing, on that side another.
                 if in_front {
                     let (outlet, inlet) = assembly.link(workers, consumers);
                     connect(assembly, outlet);
@@ -191,17 +194,6 @@ impl<O: Operator> Flow<O> {
     }
 }
 
-/// `runs_in` is settled when the next stage is known; until then it says on which side.
-fn mark(edges: Vec<Edge>, in_front: bool) -> Vec<Edge> {
-    let mark = |mut edge: Edge| {
-        if in_front {
-            edge.runs_in = usize::MAX;
-        }
-        edge
-    };
-    edges.into_iter().map(mark).collect()
-}
-
 impl<T> Cut<T> {
     /// The edges to the next stage. One link serves them all: the first carries its chunks.
     pub(crate) fn edges_to(&self, to: Node, consumers: usize) -> Vec<Edge> {
@@ -209,11 +201,7 @@ impl<T> Cut<T> {
         let edge = |(i, edge): (usize, &Edge)| Edge {
             to,
             buffers: if i == 0 { chunks } else { 0 },
-            runs_in: if edge.runs_in == usize::MAX {
-                to
-            } else {
-                edge.runs_in
-            },
+            runs_in: if self.in_front { to } else { edge.from },
             ..edge.clone()
         };
         self.edges.iter().enumerate().map(edge).collect()

@@ -59,6 +59,13 @@ impl Plan {
         self.stages.len() - 1
     }
 
+    /// Adds an end without a sink, behind the stages `last`.
+    pub(crate) fn end(&mut self, last: &[Node], label: Option<&String>, end: StageInfo) {
+        let node = self.add(end);
+        let edge = |&from: &Node| Edge::direct(from, node, label.cloned());
+        self.edges.extend(last.iter().map(edge));
+    }
+
     /// Takes another plan in; its nodes move by the returned offset.
     pub(crate) fn join(&mut self, other: Self) -> usize {
         let offset = self.stages.len();

@@ -17,7 +17,6 @@ use towpath_processor::Operator;
 use crate::{
     Flow, Pipeline,
     assembly::buffers,
-    flow::dead_end,
     port::{LinkInlet, LinkOutlet},
 };
 
@@ -48,7 +47,8 @@ impl<O: Operator> Flow<O> {
             max_demand: MAX_DEMAND,
         });
         let end = StageInfo::new("stream".into(), "end").holding(chunks * MAX_DEMAND.get());
-        let plan = dead_end(up.plan, &up.last, up.label.as_ref(), end);
+        let mut plan = up.plan;
+        plan.end(&up.last, up.label.as_ref(), end);
         let connect = up.connect;
         let pipeline = Pipeline::ending(plan, up.promises, move |assembly| {
             let outlet: Ends<dyn Outlet<Message<O::Out>>> =

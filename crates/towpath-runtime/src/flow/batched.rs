@@ -9,7 +9,7 @@ use super::Cut;
 use crate::{
     Pipeline,
     assembly::{Assembly, bundles},
-    plan::{Edge, Node, Plan},
+    plan::{Edge, Node},
 };
 
 /// A flow whose messages are collected into batches.
@@ -92,17 +92,4 @@ impl<T, B> fmt::Debug for Batched<T, B> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Batched").finish_non_exhaustive()
     }
-}
-
-/// The plan of a flow that ends without a sink.
-pub(crate) fn dead_end(
-    mut plan: Plan,
-    last: &[Node],
-    label: Option<&String>,
-    end: StageInfo,
-) -> Plan {
-    let node = plan.add(end);
-    let edge = |&from: &Node| Edge::direct(from, node, label.cloned());
-    plan.edges.extend(last.iter().map(edge));
-    plan
 }

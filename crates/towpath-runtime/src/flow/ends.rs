@@ -6,10 +6,7 @@ use towpath_batcher::SinkStage;
 use towpath_core::{Bundler, Ends, Inlet, Message, Outlet, Sink, StageInfo};
 use towpath_processor::{ChunkInlet, Operator};
 
-use super::{
-    Batched, Flow,
-    batched::{add_sink, dead_end},
-};
+use super::{Batched, Flow, batched::add_sink};
 use crate::{Pipeline, port::Acknowledge};
 
 impl<O: Operator> Flow<O> {
@@ -42,7 +39,8 @@ impl<O: Operator> Flow<O> {
     pub fn acknowledge(self) -> Pipeline {
         let up = self.fused();
         let end = StageInfo::new("acknowledged".into(), "end");
-        let plan = dead_end(up.plan, &up.last, up.label.as_ref(), end);
+        let mut plan = up.plan;
+        plan.end(&up.last, up.label.as_ref(), end);
         let connect = up.connect;
         Pipeline::ending(plan, up.promises, move |assembly| {
             let room = assembly.max_demand.get();
