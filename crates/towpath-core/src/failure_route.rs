@@ -41,6 +41,18 @@ pub struct FailureRoute {
     stats: Arc<StageStats>,
 }
 
+// === impl FailureContext ===
+
+impl FailureContext {
+    /// Tells the observer what happened at `stage`.
+    pub fn tell(&self, stage: &StageName, kind: EventKind) {
+        let event = Event::new(self.ledger.now(), stage.clone(), kind);
+        self.observer.event(&event);
+    }
+}
+
+// === impl FailureRoute ===
+
 impl FailureRoute {
     /// The route of one worker of `stage`.
     pub fn new(stage: StageName, context: FailureContext, stats: Arc<StageStats>) -> Self {
@@ -71,6 +83,16 @@ impl FailureRoute {
     /// The stage whose failures these are.
     pub fn stage(&self) -> &StageName {
         &self.stage
+    }
+
+    /// Name, accounts and observer of the pipeline.
+    pub fn context(&self) -> &FailureContext {
+        &self.context
+    }
+
+    /// Tells the observer of the pipeline what happened at the stage.
+    pub fn tell(&self, kind: EventKind) {
+        self.context.tell(&self.stage, kind);
     }
 
     /// What the stage counts.
@@ -130,13 +152,9 @@ impl FailureRoute {
         let Outcome::Reject(cause) = outcome else {
             return receipt.settle(outcome);
         };
-        self.context.observer.event(&Event::new(
-            self.context.ledger.now(),
-            self.stage.clone(),
-            EventKind::Rejected {
-                cause: cause.clone(),
-            },
-        ));
+        self.tell(EventKind::Rejected {
+            cause: cause.clone(),
+        });
         if self.letters.is_none() {
             return receipt.settle(Outcome::Reject(cause));
         }

@@ -39,6 +39,7 @@ pub struct Ledger {
     waiting: AtomicBool,
     waiters: Mutex<Vec<Waker>>,
     emitting: Mutex<()>,
+    deadline: Option<Duration>,
     clock: Box<dyn Fn() -> Duration + Send + Sync>,
 }
 
@@ -82,8 +83,22 @@ impl Ledger {
             waiting: AtomicBool::new(false),
             waiters: Mutex::default(),
             emitting: Mutex::default(),
+            deadline: None,
             clock: Box::new(clock),
         }
+    }
+
+    /// Gives each message that long from its receipt to its outcome.
+    #[must_use]
+    pub fn with_deadline(mut self, deadline: Option<Duration>) -> Self {
+        self.deadline = deadline;
+        self
+    }
+
+    /// How long a message may take from its receipt to its outcome; `None` without a limit.
+    #[inline]
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
     }
 
     /// The time since the pipeline began.

@@ -23,6 +23,7 @@ mod bundle;
 mod control;
 mod dead_letter;
 mod error;
+mod failure;
 mod failure_route;
 mod guarantee;
 mod histogram;
@@ -34,6 +35,7 @@ mod name;
 mod observer;
 mod origin;
 mod outcome;
+mod policy;
 pub mod port;
 mod producer;
 mod receipt;
@@ -47,6 +49,7 @@ pub use bundle::{Bundle, Pool};
 pub use control::StageControl;
 pub use dead_letter::{DeadLetter, Original};
 pub use error::{BoxError, Panicked, Permanent, find};
+pub use failure::Failure;
 pub use failure_route::{FailureContext, FailureHook, FailureRoute};
 pub use guarantee::{Guarantee, Redelivery, Settlement, SinkPromise};
 pub use histogram::{Histogram, Latency};
@@ -56,7 +59,10 @@ pub use message::Message;
 pub use name::StageName;
 pub use observer::{Event, EventKind, Observer};
 pub use origin::{Headers, Identity, Origin, Position};
-pub use outcome::{Cause, Failure, Outcome, Reason};
+pub use outcome::{Cause, Outcome, Reason};
+pub use policy::{
+    BreakerState, ForcedBreaker, PolicyControl, PolicyError, PolicyListener, PolicyStatus,
+};
 pub use port::{Ends, Inlet, Outlet};
 pub use producer::{
     Acknowledger, Delivery, Intake, Producer, Received, SettleError, SettleOptions, Settled, Token,

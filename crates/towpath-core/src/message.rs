@@ -56,7 +56,7 @@ impl<T> Message<T> {
 
     /// Gives the message back to its source, to be delivered again.
     pub fn retry(self, after: std::time::Duration) {
-        self.receipt.settle(Outcome::Retry { after });
+        self.receipt.settle(Outcome::retry_after(after));
     }
 
     /// The message will never succeed.

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use crate::{Cause, StageName};
+use crate::{BreakerState, Cause, ForcedBreaker, StageName};
 
 /// Is told what happens in a pipeline: life-cycle events, never single messages on the hot path.
 ///
@@ -72,6 +72,25 @@ pub enum EventKind {
     ConcurrencyChanged {
         /// The new limit.
         concurrency: usize,
+    },
+    /// The rate limit of a stage was changed.
+    RateChanged {
+        /// The calls of a period.
+        calls: u64,
+        /// The period.
+        per: Duration,
+    },
+    /// The circuit breaker of a stage was forced open or closed, or let decide again.
+    BreakerForced {
+        /// Who decides from now on.
+        forced: ForcedBreaker,
+    },
+    /// The circuit breaker of a stage went from one state to another.
+    BreakerChanged {
+        /// The state before.
+        from: BreakerState,
+        /// The state now.
+        to: BreakerState,
     },
 }
 

@@ -10,7 +10,9 @@ pub struct Origin {
     pub identity: Option<Identity>,
     /// The place of the message in its source.
     pub position: Option<Position>,
-    /// How often the source has delivered the message, this time included; 0 when it does not know.
+    /// How often the message was tried, this time included; 0 when the source does not know.
+    ///
+    /// What the source says, and the attempts made in place since: one count.
     pub attempt: u32,
     /// What the source carries beside the payload, trace context included.
     pub headers: Headers,
@@ -63,6 +65,15 @@ impl Origin {
     pub fn attempt(mut self, attempt: u32) -> Self {
         self.attempt = attempt;
         self
+    }
+
+    /// With attempts that were made in place; what the source does not know was one.
+    pub(crate) fn tried_again(self, extra: u32) -> Self {
+        if extra == 0 {
+            return self;
+        }
+        let attempt = self.attempt.max(1).saturating_add(extra);
+        self.attempt(attempt)
     }
 
     /// With headers.

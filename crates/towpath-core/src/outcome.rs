@@ -14,6 +14,10 @@ pub enum Outcome {
     Retry {
         /// How long the source should wait before it delivers the message again.
         after: Duration,
+        /// How many attempts this delivery came to, those made in place included; at least 1.
+        ///
+        /// Filled in by the receipt as it settles, whatever it was before.
+        attempts: u32,
     },
     /// Will never succeed: it goes to the dead-letter route.
     Reject(Cause),
@@ -34,45 +38,19 @@ struct CauseInner {
     error: BoxError,
 }
 
-/// An error that says what should become of its message.
-///
-/// Any other error of a handler means *reject*. Return this one to give the
-/// message back to the source, or to drop it.
-///
-/// ```
-/// use std::time::Duration;
-/// use towpath_core::{BoxError, Failure};
-///
-/// fn handle(busy: bool) -> Result<(), BoxError> {
-///     if busy {
-///         return Err(Failure::retry("busy").after(Duration::from_secs(1)).into());
-///     }
-///     Ok(())
-/// }
-/// assert!(handle(true).is_err());
-/// ```
-#[derive(Debug)]
-pub struct Failure {
-    error: BoxError,
-    disposition: Disposition,
-}
-
-#[derive(Clone, Debug)]
-enum Disposition {
-    Retry { after: Duration },
-    Reject,
-    Drop(Reason),
-}
-
 // === impl Outcome ===
 
 impl Outcome {
     /// Given back to the source at once.
     #[must_use]
     pub fn retry() -> Self {
-        Self::Retry {
-            after: Duration::ZERO,
-        }
+        Self::retry_after(Duration::ZERO)
+    }
+
+    /// Given back to the source, to be delivered again no sooner than `after`.
+    #[must_use]
+    pub fn retry_after(after: Duration) -> Self {
+        Self::Retry { after, attempts: 1 }
     }
 
     /// A word for the outcome: `done`, `retried`, `rejected` or `dropped`.
@@ -105,7 +83,7 @@ impl fmt::Display for Outcome {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
             Self::Done => f.write_str("done"),
-            Self::Retry { after } => write!(f, "retried after {after:?}"),
+            Self::Retry { after, .. } => write!(f, "retried after {after:?}"),
             Self::Reject(cause) => write!(f, "rejected: {cause}"),
             Self::Drop(reason) => write!(f, "dropped: {reason}"),
         }
@@ -192,73 +170,19 @@ impl std::error::Error for Cause {
     }
 }
 
-// === impl Failure ===
+#[cfg(test)]
+mod tests {
+    //! What an outcome says before it is settled.
 
-impl Failure {
-    /// The message will never succeed: it goes to the dead-letter route.
-    pub fn reject(error: impl Into<BoxError>) -> Self {
-        Self::new(error, Disposition::Reject)
-    }
+    use super::*;
 
-    /// The message may succeed later: it is given back to the source.
-    pub fn retry(error: impl Into<BoxError>) -> Self {
-        let after = Duration::ZERO;
-        Self::new(error, Disposition::Retry { after })
-    }
-
-    /// The message is left out on purpose.
-    pub fn drop(reason: impl Into<Reason>) -> Self {
-        let reason = reason.into();
-        Self::new(reason.to_string(), Disposition::Drop(reason))
-    }
-
-    fn new(error: impl Into<BoxError>, disposition: Disposition) -> Self {
-        Self {
-            error: error.into(),
-            disposition,
-        }
-    }
-
-    /// How long the source should wait before it delivers the message again.
-    ///
-    /// Turns any failure into one that is given back.
-    #[must_use]
-    pub fn after(mut self, after: Duration) -> Self {
-        self.disposition = Disposition::Retry { after };
-        self
-    }
-
-    /// Reads any error: a `Failure` as it is, everything else as a rejection.
-    pub fn from_error(error: impl Into<BoxError>) -> Self {
-        match error.into().downcast::<Self>() {
-            Ok(failure) => *failure,
-            Err(error) => Self::reject(error),
-        }
-    }
-
-    /// The outcome of a message that failed so at `stage`.
-    #[must_use]
-    pub fn into_outcome(self, stage: &StageName) -> Outcome {
-        match self.disposition {
-            Disposition::Retry { after } => Outcome::Retry { after },
-            Disposition::Reject => Outcome::Reject(Cause::new(stage.clone(), self.error)),
-            Disposition::Drop(reason) => Outcome::Drop(reason),
-        }
-    }
-}
-
-impl fmt::Display for Failure {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(match self.disposition {
-            Disposition::Retry { .. } => "the message is to be retried",
-            Disposition::Reject => "the message is rejected",
-            Disposition::Drop(_) => "the message is dropped",
-        })
-    }
-}
-
-impl std::error::Error for Failure {
-    fn source(&self) -> Option<&(dyn std::error::Error + 'static)> {
-        Some(&*self.error)
+    #[test]
+    fn an_outcome_that_gives_back_counts_one_attempt_until_it_settles() {
+        assert!(matches!(
+            Outcome::retry(),
+            Outcome::Retry { attempts: 1, .. }
+        ));
+        let later = Outcome::retry_after(Duration::from_secs(2));
+        assert_eq!(later.to_string(), "retried after 2s");
     }
 }

@@ -19,6 +19,7 @@ use join::Join;
 pub struct Receipt {
     header: Option<Arc<Header>>,
     index: u32,
+    /// Two marks, and in the upper half the extra attempts.
     marks: u32,
 }
 
@@ -26,6 +27,9 @@ pub struct Receipt {
 const FLUSH: u32 = 1;
 /// The outcome is known already: the receipt only tells where the message came from.
 const SETTLED: u32 = 2;
+/// One attempt more than the source knows of; as many as fit into the upper half are counted.
+const ATTEMPT: u32 = 1 << 16;
+const MOST_ATTEMPTS: u32 = u32::MAX / ATTEMPT;
 
 #[derive(Debug)]
 enum Header {
@@ -144,6 +148,16 @@ impl Delivered {
         }
     }
 
+    fn attempts(&self, index: u32) -> u32 {
+        let origin = self.origins.get(index as usize);
+        origin.map_or(1, |origin| origin.attempt.max(1))
+    }
+
+    fn time_left(&self) -> Option<Duration> {
+        let deadline = self.ledger.deadline()?;
+        Some(deadline.saturating_sub(self.took()))
+    }
+
     fn took(&self) -> Duration {
         self.ledger.now().saturating_sub(self.emitted_at)
     }
@@ -197,10 +211,15 @@ impl Drop for Receipts {
 // === impl Header ===
 
 impl Header {
-    fn settle(&self, index: u32, outcome: Outcome, abandoned: bool) {
+    fn settle(&self, index: u32, extra: u32, mut outcome: Outcome, abandoned: bool) {
         match self {
-            Self::Delivered(delivered) => delivered.settle(index, outcome, abandoned),
-            Self::Joined(join) => join.record(outcome, abandoned),
+            Self::Delivered(delivered) => {
+                if let Outcome::Retry { attempts, .. } = &mut outcome {
+                    *attempts = extra.saturating_add(1);
+                }
+                delivered.settle(index, outcome, abandoned);
+            }
+            Self::Joined(join) => join.record(outcome, extra, abandoned),
         }
     }
 }
@@ -233,7 +252,7 @@ impl Receipt {
         }
         self.marks |= SETTLED;
         if let Some(header) = &self.header {
-            header.settle(self.index, outcome, abandoned);
+            header.settle(self.index, self.extra_attempts(), outcome, abandoned);
         }
     }
 
@@ -254,7 +273,46 @@ impl Receipt {
         self.marks & FLUSH != 0
     }
 
+    /// Counts attempts that were made in place, beyond the one of the delivery.
+    ///
+    /// 65 535 are counted; what is beyond is not.
+    #[inline]
+    pub fn add_attempts(&mut self, extra: u32) {
+        let all = self.extra_attempts().saturating_add(extra);
+        let marks = self.marks % ATTEMPT;
+        self.marks = all.min(MOST_ATTEMPTS) * ATTEMPT + marks;
+    }
+
+    /// How often the message was tried, this time included: the deliveries that its source
+    /// knows of, and the attempts made in place.
+    #[inline]
+    pub fn attempts(&self) -> u32 {
+        let delivered = match self.header.as_deref() {
+            Some(Header::Delivered(delivered)) => delivered.attempts(self.index),
+            Some(Header::Joined(join)) => join.with_parent(Receipt::attempts),
+            None => 1,
+        };
+        delivered.saturating_add(self.extra_attempts())
+    }
+
+    #[inline]
+    fn extra_attempts(&self) -> u32 {
+        self.marks / ATTEMPT
+    }
+
+    /// What is left of the time that the pipeline gives a message; zero when it is over, and
+    /// `None` without a [deadline](Ledger::with_deadline).
+    #[inline]
+    pub fn time_left(&self) -> Option<Duration> {
+        match self.header.as_deref()? {
+            Header::Delivered(delivered) => delivered.time_left(),
+            Header::Joined(join) => join.with_parent(Receipt::time_left),
+        }
+    }
+
     /// Splits the receipt: it settles when all parts have, with the worst of their outcomes.
+    ///
+    /// Each part counts its own attempts; the highest count is that of the whole.
     pub fn split(self) -> Split {
         Split::new(self)
     }
@@ -278,10 +336,18 @@ impl Receipt {
         }
     }
 
-    /// Where the message came from.
+    /// Where the message came from. Attempts made in place raise its
+    /// [`attempt`](Origin::attempt).
     pub fn origin(&self) -> Origin {
-        self.read(|delivered, index| delivered.origins.get(index as usize).cloned())
-            .unwrap_or_default()
+        let origin = match self.header.as_deref() {
+            Some(Header::Delivered(delivered)) => {
+                let known = delivered.origins.get(self.index as usize);
+                known.cloned().unwrap_or_default()
+            }
+            Some(Header::Joined(join)) => join.with_parent(Receipt::origin),
+            None => Origin::default(),
+        };
+        origin.tried_again(self.extra_attempts())
     }
 
     /// The payload as it left its source, where the source keeps it.
@@ -289,8 +355,13 @@ impl Receipt {
         self.read(|delivered, index| delivered.originals.as_ref()?.get(index))
     }
 
-    /// Whether anything is known of where the message came from.
+    /// Whether its [`origin`](Self::origin) says anything: where the message came from, or
+    /// how often it was tried.
     pub fn has_origin(&self) -> bool {
+        self.extra_attempts() > 0 || self.source_knows()
+    }
+
+    fn source_knows(&self) -> bool {
         self.read(|delivered, _| (!delivered.origins.is_empty()).then_some(()))
             .is_some()
     }
@@ -317,6 +388,10 @@ impl fmt::Debug for Receipt {
         f.debug_struct("Receipt")
             .field("index", &self.index)
             .field("settled", &self.is_settled())
+            .field("extra_attempts", &self.extra_attempts())
             .finish_non_exhaustive()
     }
 }
+
+#[cfg(test)]
+mod tests;

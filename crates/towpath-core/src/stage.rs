@@ -3,7 +3,8 @@
 use std::{fmt, pin::Pin, sync::Arc};
 
 use crate::{
-    Bundle, FailureHook, FailureRoute, Inlet, Message, Outlet, StageControl, StageName, StageStats,
+    Bundle, FailureHook, FailureRoute, Inlet, Message, Outlet, PolicyControl, StageControl,
+    StageName, StageStats,
 };
 
 /// The work of one worker: a future that the runtime owns and polls.
@@ -21,6 +22,11 @@ pub trait Stage<T>: Send + Sync + 'static {
 
     /// Sees each failure of the stage before it is settled.
     fn hook(&self) -> Option<FailureHook> {
+        None
+    }
+
+    /// The policies around its work, where they can be changed or looked at while it runs.
+    fn policies(&self) -> Option<Arc<dyn PolicyControl>> {
         None
     }
 
@@ -72,9 +78,12 @@ pub struct StageInfo {
     pub workers: usize,
     /// How many messages it works on at once, over all workers.
     pub concurrency: usize,
+    /// How many more it may have in hand that wait for a policy: between two attempts, for
+    /// a rate limit. They hold a slot each and no place among those at work.
+    pub parking: usize,
     /// In which order results leave, and what else is worth a word.
     pub notes: Vec<String>,
-    /// Messages that may wait inside it beside those at work: lanes, open batches.
+    /// Messages that may wait inside it beside those at work and parked: lanes, open batches.
     pub holds: usize,
     /// Options that make no sense; a pipeline with such a stage does not start.
     #[serde(skip)]
@@ -89,6 +98,7 @@ impl StageInfo {
             kind,
             workers: 1,
             concurrency: 1,
+            parking: 0,
             notes: Vec::new(),
             holds: 0,
             problems: Vec::new(),
@@ -100,6 +110,13 @@ impl StageInfo {
     pub fn sized(mut self, workers: usize, concurrency: usize) -> Self {
         self.workers = workers;
         self.concurrency = concurrency;
+        self
+    }
+
+    /// With room for messages that wait for a policy.
+    #[must_use]
+    pub fn parking(mut self, parking: usize) -> Self {
+        self.parking = parking;
         self
     }
 

@@ -233,7 +233,7 @@ where
         let Self {
             slots, finished, ..
         } = self;
-        slots.poll_woken(|receipts, result| finished.push((receipts, result)));
+        slots.poll_woken(|receipts, _, result| finished.push((receipts, result)));
         self.finish_all();
     }
 
@@ -294,7 +294,7 @@ where
         } = self;
         match ready {
             Ok(()) => {
-                slots.free().call(payloads, receipts, |receipts, result| {
+                slots.free().call(payloads, receipts, |receipts, _, result| {
                     finished.push((receipts, result));
                 });
             }

@@ -10,12 +10,13 @@ use std::{
 use tower_layer::Layer;
 use tower_service::Service;
 use towpath_core::{
-    BoxError, FailureHook, Origin, Outcome, Ports, Reason, Stage, StageInfo, StageName, Work,
+    BoxError, FailureHook, Origin, Outcome, PolicyControl, Ports, Reason, Stage, StageInfo,
+    StageName, Work,
 };
 
 use crate::{
-    Blocking, ByKey, Carry, ChunkProcessor, InContext, Maybe, Order, Ordered, Parts, Plain, Reply,
-    Single, Unordered, call::Call, worker::Worker,
+    Bare, Blocking, ByKey, Carry, ChunkProcessor, Guard, InContext, Maybe, Order, Ordered, Parts,
+    Plain, Reply, Single, Unordered, call::Call, policy::Guarded, worker::Worker,
 };
 
 /// How many messages of busy keys wait in lanes, unless said otherwise.
@@ -29,9 +30,10 @@ const CONCURRENCY: usize = 16;
 /// is honoured before a message is taken. Without a word about order, results leave as
 /// they come, [sixteen](Self::unordered) at once.
 #[derive(Clone)]
-pub struct Processor<S, C = Plain, X = Single, D = Unordered> {
+pub struct Processor<S, C = Plain, X = Single, D = Unordered, P = Bare> {
     name: StageName,
     service: S,
+    policies: P,
     reply: Arc<X>,
     order: Arc<D>,
     carry: std::marker::PhantomData<fn() -> C>,
@@ -131,6 +133,7 @@ impl<S, C, X> Processor<S, C, X> {
         Self {
             name: name.into(),
             service,
+            policies: Bare,
             reply: Arc::new(reply),
             order: Arc::new(Unordered),
             carry: std::marker::PhantomData,
@@ -142,7 +145,7 @@ impl<S, C, X> Processor<S, C, X> {
     }
 }
 
-impl<S, C, X, D> Processor<S, C, X, D> {
+impl<S, C, X, D, P> Processor<S, C, X, D, P> {
     /// Works on up to `n` messages at once.
     #[must_use]
     pub fn concurrency(mut self, n: usize) -> Self {
@@ -152,7 +155,7 @@ impl<S, C, X, D> Processor<S, C, X, D> {
 
     /// Works on up to `n` messages at once; results leave as they come.
     #[must_use]
-    pub fn unordered(self, n: usize) -> Processor<S, C, X, Unordered> {
+    pub fn unordered(self, n: usize) -> Processor<S, C, X, Unordered, P> {
         self.concurrency(n).order(Unordered)
     }
 
@@ -160,7 +163,7 @@ impl<S, C, X, D> Processor<S, C, X, D> {
     ///
     /// The stage runs on one task then.
     #[must_use]
-    pub fn ordered(self, n: usize) -> Processor<S, C, X, Ordered> {
+    pub fn ordered(self, n: usize) -> Processor<S, C, X, Ordered, P> {
         self.concurrency(n).order(Ordered)
     }
 
@@ -169,7 +172,7 @@ impl<S, C, X, D> Processor<S, C, X, D> {
     /// A key that is busy holds no slot: its messages wait in a lane, 1024 over all lanes
     /// unless [said otherwise](Processor::parking). The stage runs on one task then.
     #[must_use]
-    pub fn by_key<T, K, F>(self, n: usize, key: F) -> Processor<S, C, X, ByKey<F>>
+    pub fn by_key<T, K, F>(self, n: usize, key: F) -> Processor<S, C, X, ByKey<F>, P>
     where
         F: Fn(&T) -> K,
     {
@@ -183,12 +186,14 @@ impl<S, C, X, D> Processor<S, C, X, D> {
         self
     }
 
-    /// Puts a tower layer around the service, outside those added before.
+    /// Puts a tower layer around the service, outside those added before and inside the
+    /// policies: each attempt goes through it.
     #[must_use]
-    pub fn layer<L: Layer<S>>(self, layer: L) -> Processor<L::Service, C, X, D> {
+    pub fn layer<L: Layer<S>>(self, layer: L) -> Processor<L::Service, C, X, D, P> {
         let name = short_type_name::<L>();
         Processor {
             service: layer.layer(self.service),
+            policies: self.policies,
             name: self.name,
             reply: self.reply,
             order: self.order,
@@ -216,12 +221,31 @@ impl<S, C, X, D> Processor<S, C, X, D> {
         self
     }
 
-    fn order<E>(self, order: E) -> Processor<S, C, X, E> {
+    fn order<E>(self, order: E) -> Processor<S, C, X, E, P> {
         Processor {
             order: Arc::new(order),
             name: self.name,
             service: self.service,
+            policies: self.policies,
             reply: self.reply,
+            carry: std::marker::PhantomData,
+            concurrency: self.concurrency,
+            workers: self.workers,
+            hook: self.hook,
+            notes: self.notes,
+        }
+    }
+
+    pub(crate) fn with_policies<N>(
+        self,
+        change: impl FnOnce(P) -> N,
+    ) -> Processor<S, C, X, D, N> {
+        Processor {
+            policies: change(self.policies),
+            name: self.name,
+            service: self.service,
+            reply: self.reply,
+            order: self.order,
             carry: std::marker::PhantomData,
             concurrency: self.concurrency,
             workers: self.workers,
@@ -231,7 +255,7 @@ impl<S, C, X, D> Processor<S, C, X, D> {
     }
 }
 
-impl<S, C, X, F> Processor<S, C, X, ByKey<F>> {
+impl<S, C, X, F, P> Processor<S, C, X, ByKey<F>, P> {
     /// Lets up to `messages` wait in lanes, over all keys. More is read ahead then, so
     /// that a hot key holds others up less.
     #[must_use]
@@ -253,29 +277,33 @@ impl<S, C, X, F> Processor<S, C, X, ByKey<F>> {
     }
 }
 
-impl<T, S, C, X, D> Stage<T> for Processor<S, C, X, D>
+impl<T, S, C, X, D, P> Stage<T> for Processor<S, C, X, D, P>
 where
     T: Send + 'static,
     C: Carry<T>,
     S: Service<C::Request> + Clone + Send + Sync + 'static,
-    S::Future: Send + 'static,
+    P: Guard<S, C::Request>,
+    P::Service: Service<C::Request, Response = S::Response> + Clone + Send + 'static,
+    <P::Service as Service<C::Request>>::Future: Send + 'static,
+    <P::Service as Service<C::Request>>::Error: Into<BoxError> + Send + 'static,
     S::Response: Send + 'static,
-    S::Error: Into<BoxError> + Send + 'static,
     X: Reply<S::Response>,
     D: Order<T, S::Response>,
 {
     type Out = X::Out;
 
     fn info(&self) -> StageInfo {
+        let concurrency = self.most();
         let workers = if self.order.spreads() {
-            self.workers.unwrap_or_else(cores).min(self.concurrency)
+            self.workers.unwrap_or_else(cores).min(concurrency)
         } else {
             1
         };
-        let mut info = StageInfo::new(self.name.clone(), "processor")
-            .sized(workers, self.concurrency)
+        let info = StageInfo::new(self.name.clone(), "processor")
+            .sized(workers, concurrency)
             .note(self.order.word())
             .holding(self.order.parking());
+        let mut info = self.policies.describe(concurrency, info);
         info.notes.extend(self.notes.iter().cloned());
         info
     }
@@ -284,15 +312,31 @@ where
         self.hook.clone()
     }
 
+    fn policies(&self) -> Option<Arc<dyn PolicyControl>> {
+        self.policies.control(self.most())
+    }
+
     fn work(&self, worker: usize, ports: Ports<T, X::Out>) -> Work {
-        let worker = Worker::<T, X::Out, S, C, X, D::Discipline>::new(
+        let Some(service) = self.policies.guard(self.service.clone(), self.most()) else {
+            // The stage has said what is wrong with it, and is not started.
+            return Box::pin(async {});
+        };
+        let worker = Worker::<T, X::Out, P::Service, C, X, D::Discipline>::new(
             worker,
-            self.service.clone(),
+            service,
             self.reply.clone(),
             self.order.discipline(),
             ports,
+            P::CARRIES,
         );
         Box::pin(worker.run())
+    }
+}
+
+impl<S, C, X, D, P: Guarded> Processor<S, C, X, D, P> {
+    /// How many messages it works on at once at most.
+    fn most(&self) -> usize {
+        self.policies.adapts_up_to().unwrap_or(self.concurrency)
     }
 }
 
@@ -339,7 +383,7 @@ where
     }
 }
 
-impl<S, C, X, D> fmt::Debug for Processor<S, C, X, D> {
+impl<S, C, X, D, P> fmt::Debug for Processor<S, C, X, D, P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Processor")
             .field("name", &self.name)

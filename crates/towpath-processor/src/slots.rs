@@ -6,6 +6,7 @@ use std::{
 };
 
 use tower_service::Service;
+use towpath_policy::context::{self, CallContext};
 
 use crate::ready_set::ReadySet;
 
@@ -18,6 +19,8 @@ where
     S: Service<Q>,
 {
     prototype: S,
+    /// Whether each call runs in a context of its own.
+    scoped: bool,
     all: Vec<Slot<S, S::Future, H>>,
     free: Vec<usize>,
     ready: ReadySet,
@@ -47,6 +50,7 @@ where
 {
     index: usize,
     slot: &'a mut Slot<S, S::Future, H>,
+    scoped: bool,
     prototype: &'a S,
     list: &'a mut Vec<usize>,
     running: &'a mut usize,
@@ -59,6 +63,7 @@ struct Slot<S, F, H> {
     /// Pinned once: a call is polled first where it will live.
     future: Pin<Box<Option<F>>>,
     held: Option<H>,
+    context: CallContext,
     waker: Waker,
 }
 
@@ -69,6 +74,7 @@ where
     pub(crate) fn new(prototype: S) -> Self {
         Self {
             prototype,
+            scoped: false,
             all: Vec::new(),
             free: Vec::new(),
             ready: ReadySet::default(),
@@ -77,6 +83,12 @@ where
             touched: None,
             woken: Vec::new(),
         }
+    }
+
+    /// Runs each call in a context, which code deep in it can read.
+    pub(crate) fn scoped(mut self, scoped: bool) -> Self {
+        self.scoped = scoped;
+        self
     }
 
     /// How many calls are in flight.
@@ -105,6 +117,7 @@ where
         Free {
             index,
             slot: &mut self.all[index],
+            scoped: self.scoped,
             prototype: &self.prototype,
             list: &mut self.free,
             running: &mut self.running,
@@ -128,6 +141,7 @@ where
             service: self.prototype.clone(),
             future: Box::pin(None),
             held: None,
+            context: CallContext::default(),
             waker: self.ready.waker(index),
         });
         self.free.push(index);
@@ -135,7 +149,10 @@ where
     }
 
     /// Polls the slots that were woken; `each` gets what ended.
-    pub(crate) fn poll_woken(&mut self, mut each: impl FnMut(H, Result<S::Response, S::Error>)) {
+    pub(crate) fn poll_woken(
+        &mut self,
+        mut each: impl FnMut(H, CallContext, Result<S::Response, S::Error>),
+    ) {
         let mut word = 0;
         while let Some(bits) = self.ready.take(word) {
             self.woken.extend(bits);
@@ -144,13 +161,14 @@ where
         while let Some(index) = self.woken.pop() {
             self.touched = Some(index);
             let slot = &mut self.all[index];
-            let ended = slot.poll();
+            let ended = slot.poll(self.scoped);
             self.touched = None;
             if let Some(result) = ended
                 && let Some(held) = slot.held.take()
             {
+                let context = slot.context;
                 self.set_free(index);
-                each(held, result);
+                each(held, context, result);
             }
         }
     }
@@ -231,16 +249,18 @@ where
         &mut self,
         request: Q,
         held: H,
-        each: impl FnOnce(H, Result<S::Response, S::Error>),
+        each: impl FnOnce(H, CallContext, Result<S::Response, S::Error>),
     ) -> bool {
         *self.touched = Some(self.index);
         let before = self.slot.held.replace(held);
         debug_assert!(before.is_none(), "a free slot holds nothing");
         // Nothing to drop, and the compiler cannot know: 9 instructions a message.
         std::mem::forget(before);
+        let entered = self.scoped.then(|| context::enter(&mut self.slot.context));
         let future = self.slot.service.call(request);
+        drop(entered);
         self.slot.future.set(Some(future));
-        let ended = self.slot.poll();
+        let ended = self.slot.poll(self.scoped);
         *self.touched = None;
         let Some(result) = ended else {
             self.list.pop();
@@ -248,9 +268,23 @@ where
             return false;
         };
         if let Some(held) = self.slot.held.take() {
-            each(held, result);
+            each(held, self.slot.context, result);
         }
         true
+    }
+
+    /// The context of the next call.
+    #[inline]
+    pub(crate) fn set_context(&mut self, context: CallContext) {
+        self.slot.context = context;
+    }
+
+    /// Gives back what the service was readied with: it is not called.
+    #[cold]
+    pub(crate) fn unready(&mut self) {
+        *self.touched = Some(self.index);
+        self.slot.service = self.prototype.clone();
+        *self.touched = None;
     }
 }
 
@@ -264,10 +298,13 @@ where
         clippy::inline_always,
         reason = "saves copies of payloads: 60 instructions a message"
     )]
-    fn poll(&mut self) -> Option<R> {
+    fn poll(&mut self, scoped: bool) -> Option<R> {
         let future = self.future.as_mut().as_pin_mut()?;
         let mut cx = Context::from_waker(&self.waker);
-        let Poll::Ready(result) = future.poll(&mut cx) else {
+        let entered = scoped.then(|| context::enter(&mut self.context));
+        let polled = future.poll(&mut cx);
+        drop(entered);
+        let Poll::Ready(result) = polled else {
             return None;
         };
         self.future.set(None);

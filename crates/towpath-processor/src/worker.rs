@@ -18,6 +18,8 @@ use towpath_core::{BoxError, FailureRoute, Message, Ports, Receipt};
 
 use crate::{
     Carry, Discipline, Reply,
+    in_time::InTime,
+    policy::read_error,
     slots::{Broken, Slots},
 };
 
@@ -39,6 +41,8 @@ where
     slots: Slots<S, C::Request, Held<D, T, S::Response>>,
     discipline: D,
     reply: Arc<X>,
+    /// The context of calls, and the deadline of the pipeline.
+    in_time: InTime,
     inbox: VecDeque<Message<T>>,
     done: VecDeque<Message<U>>,
     /// How many messages to ask a fused inlet for: more while calls are ready at once.
@@ -66,11 +70,14 @@ where
         reply: Arc<X>,
         discipline: D,
         ports: Ports<T, U>,
+        carries: bool,
     ) -> Self {
+        let in_time = InTime::new(carries, ports.failures.context());
         Self {
             index,
             ports,
-            slots: Slots::new(service),
+            slots: Slots::new(service).scoped(in_time.is_scoped()),
+            in_time,
             discipline,
             reply,
             inbox: VecDeque::new(),
@@ -167,11 +174,13 @@ where
             reply,
             ports,
             done,
+            in_time,
             ..
         } = self;
-        slots.poll_woken(|held, result| {
+        slots.poll_woken(|(mut receipt, ticket), context, result| {
+            in_time.finish(&mut receipt, context);
             finish(
-                held,
+                (receipt, ticket),
                 result,
                 discipline,
                 &**reply,
@@ -244,6 +253,7 @@ where
             inbox,
             done,
             ports,
+            in_time,
             ..
         } = self;
         let failures = &mut ports.failures;
@@ -257,11 +267,24 @@ where
             };
             self.started += 1;
             let (payload, receipt) = message.into_parts();
+            let context = match in_time.begin(&receipt) {
+                Ok(context) => context,
+                Err(late) => {
+                    slot.unready();
+                    let late: Result<S::Response, _> = Err(late);
+                    finish((receipt, ticket), late, discipline, &**reply, failures, done);
+                    return true;
+                }
+            };
             let mut end = |held, result| finish(held, result, discipline, &**reply, failures, done);
             let ended = match ready {
                 Ok(()) => {
+                    slot.set_context(context);
                     let request = C::carry(payload, &receipt);
-                    slot.call(request, (receipt, ticket), end)
+                    slot.call(request, (receipt, ticket), |(mut receipt, ticket), left, result| {
+                        in_time.finish(&mut receipt, left);
+                        end((receipt, ticket), result);
+                    })
                 }
                 Err(error) => {
                     end((receipt, ticket), Err(error));
@@ -352,7 +375,7 @@ fn finish<T, R, E, X, D>(
     let response = match result {
         Ok(response) => Some((response, receipt)),
         Err(error) => {
-            failures.fail(receipt, error);
+            failures.fail(receipt, read_error(error.into()));
             None
         }
     };

@@ -23,15 +23,17 @@ use parking::{Parking, Ready};
 ///
 /// Keeps a clone of each message until it is settled. One that is given back to be
 /// retried waits here and comes again as it was, its origin's
-/// [`attempt`](Origin::attempt) one higher. What is given back from its last attempt is
-/// given back to the wrapped source, as is any other outcome.
+/// [`attempt`](Origin::attempt) higher by the attempts that the delivery came to: a
+/// message that was tried three times in place comes again as attempt 4. What is given
+/// back from its last attempt is given back to the wrapped source, as is any other
+/// outcome.
 ///
 /// For sources in memory: a crash loses what a source that cannot deliver again had in
 /// flight, so that the promise is [`Redelivery::InProcess`], or more where the wrapped
 /// source promises more.
 ///
 /// # Bounds
-/// - 5 [attempts](Self::attempts) for each message.
+/// - 5 [attempts](Self::attempts) for each message, those made in place included.
 /// - 1024 [parked](Self::max_parked) messages: while more wait to be delivered again,
 ///   nothing new is received.
 ///
@@ -64,7 +66,7 @@ pub struct Redeliver<P: Producer> {
 type Inlet<P> =
     Intake<<P as Producer>::Payload, RedeliverToken<<P as Producer>::Payload, Token<P>>>;
 
-/// Deliveries of a message, unless said otherwise.
+/// Attempts at a message, unless said otherwise.
 const ATTEMPTS: NonZeroU32 = NonZeroU32::new(5).expect("not zero");
 /// Messages that wait to be delivered again, unless said otherwise.
 const MAX_PARKED: NonZeroUsize = NonZeroUsize::new(1024).expect("not zero");
@@ -84,7 +86,12 @@ impl<P: Producer<Payload: Clone>> Redeliver<P> {
         }
     }
 
-    /// Delivers a message at most `attempts` times, the first time included.
+    /// Delivers a message again until it has had `attempts` attempts.
+    ///
+    /// Each delivery is one, and each retry in place one more: a message that is tried
+    /// three times in place at each delivery comes twice with 5 attempts, as 1 and as 4. A
+    /// delivery begins only with an attempt to spare, and how often it is retried in place
+    /// is not limited here.
     pub fn attempts(mut self, attempts: NonZeroU32) -> Self {
         self.attempts = attempts;
         self
@@ -138,7 +145,7 @@ impl<P: Producer<Payload: Clone>> Redeliver<P> {
             let Some(next) = self.ready.front() else {
                 break;
             };
-            let again = !self.draining && next.kept.delivery < self.attempts.get();
+            let again = !self.draining && next.kept.attempt < self.attempts.get();
             // A clone may panic: nothing is taken before it is there.
             let copy = again.then(|| next.kept.payload.clone());
             if let Some(ready) = self.ready.pop_front() {
@@ -212,7 +219,8 @@ impl<P: Producer<Payload: Clone>> Producer for Redeliver<P> {
 
     fn acknowledger(&mut self) -> Option<Self::Acknowledger> {
         let inner = self.inner.acknowledger();
-        Some(Redeliveries::new(inner, self.parking.clone()))
+        let parking = self.parking.clone();
+        Some(Redeliveries::new(inner, parking, self.attempts))
     }
 
     fn redelivery(&self) -> Redelivery {

@@ -13,7 +13,7 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_core::{
-    Acknowledger, BoxError, Event, EventKind, FailureContext, Lease, Origin, Outcome, Panicked,
+    Acknowledger, BoxError, EventKind, FailureContext, Lease, Origin, Outcome, Panicked,
     SettleError, Settled, StageName,
 };
 
@@ -138,9 +138,7 @@ impl<A: Acknowledger> Teller<A> {
             error: failed.source.to_string(),
             count: failed.count,
         };
-        let at = self.context.ledger.now();
-        let event = Event::new(at, self.stage.clone(), kind);
-        self.context.observer.event(&event);
+        self.context.tell(&self.stage, kind);
     }
 }
 

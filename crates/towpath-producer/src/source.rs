@@ -14,9 +14,9 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_core::{
-    BoxError, Delivered, Event, EventKind, FailureContext, Intake, Lease, Message, Originals,
-    Outlet, Panicked, Permanent, Producer, Received, Redelivery, Settlement, Shelf, StageInfo,
-    StageName, StageStats, Token, Work, find, port,
+    BoxError, Delivered, EventKind, FailureContext, Intake, Lease, Message, Originals, Outlet,
+    Panicked, Permanent, Producer, Received, Redelivery, Settlement, Shelf, StageInfo, StageName,
+    StageStats, Token, Work, find, port,
 };
 
 use crate::{
@@ -355,9 +355,7 @@ impl<P: Producer> Receiving<P> {
             error: error.to_string(),
             retry_in: backoff,
         };
-        failures
-            .observer
-            .event(&Event::new(failures.ledger.now(), self.name.clone(), kind));
+        failures.tell(&self.name, kind);
         let pause = async {
             tokio::select! {
                 () = self.context.gate.stopping() => {}

@@ -4,7 +4,7 @@ use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
 
 use towpath_core::{
     BoxError, DeadLetter, Ends, FailureContext, FailureHook, FailureRoute, Inlet, Message, Outlet,
-    StageControl, StageInfo, StageName, StageStats, Work,
+    PolicyControl, StageControl, StageInfo, StageName, StageStats, Work,
 };
 use towpath_link::{Size, link};
 use towpath_producer::{SettleStats, Source, SourceContext, SourceWorks};
@@ -38,6 +38,7 @@ pub(crate) struct StageEntry {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) control: Arc<StageControl>,
+    pub(crate) policies: Option<Arc<dyn PolicyControl>>,
     pub(crate) factory: Factory,
 }
 
@@ -118,7 +119,7 @@ impl Assembly {
         })
     }
 
-    /// Adds a stage.
+    /// Adds a stage without policies.
     pub(crate) fn stage(
         &mut self,
         info: StageInfo,
@@ -130,6 +131,7 @@ impl Assembly {
             info,
             stats,
             control,
+            policies: None,
             factory,
         });
     }

@@ -14,7 +14,7 @@ use towpath_processor::{Operator, operator::Pass};
 use towpath_producer::Source;
 
 use crate::{
-    assembly::{Assembly, buffers},
+    assembly::{Assembly, StageEntry, buffers},
     plan::{Edge, Node, Plan},
     promise::Promises,
 };
@@ -224,8 +224,10 @@ fn add<T: Send + 'static, S: Stage<T>>(
     outlet: Ends<dyn Outlet<Message<S::Out>>>,
 ) {
     let info = stage.info();
+    let policies = stage.policies();
     let stats = Arc::<StageStats>::default();
-    let control = Arc::new(StageControl::new(info.workers, info.concurrency));
+    let control = StageControl::new(info.workers, info.concurrency).with_parking(info.parking);
+    let control = Arc::new(control);
     let failures = assembly.failures(&info.name, &stats, stage.hook());
     let inlet = cut.wire(assembly, info.workers);
     let (ports_stats, ports_control) = (stats.clone(), control.clone());
@@ -239,7 +241,13 @@ fn add<T: Send + 'static, S: Stage<T>>(
         };
         stage.work(worker, ports)
     });
-    assembly.stage(info, stats, control, factory);
+    assembly.stages.push(StageEntry {
+        info,
+        stats,
+        control,
+        policies,
+        factory,
+    });
 }
 
 fn names<O: Operator>(chain: &O) -> Vec<&'static str> {

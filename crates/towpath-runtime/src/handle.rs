@@ -1,5 +1,7 @@
 //! The handle of a running pipeline: look at it, change it, stop it.
 
+mod policies;
+
 use std::{fmt, sync::Arc, time::Duration};
 
 use tokio::{
@@ -7,7 +9,8 @@ use tokio::{
     time::Instant,
 };
 use towpath_core::{
-    Event, EventKind, FailureContext, Redelivery, StageControl, StageInfo, StageName, StageStats,
+    EventKind, FailureContext, PolicyControl, PolicyError, Redelivery, StageControl, StageInfo,
+    StageName, StageStats,
 };
 use towpath_producer::{Flow as SourceFlow, Gate, SettleStats};
 
@@ -40,6 +43,7 @@ pub(crate) struct Watched {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) control: Arc<StageControl>,
+    pub(crate) policies: Option<Arc<dyn PolicyControl>>,
 }
 
 /// A source as the handle sees it.
@@ -96,6 +100,22 @@ pub enum ControlError {
         concurrency: usize,
         /// Why it cannot be.
         why: &'static str,
+    },
+    /// The stage has no such policy.
+    #[error("stage {stage} has no {policy}")]
+    NoSuchPolicy {
+        /// The stage.
+        stage: StageName,
+        /// What it has none of, in words: `rate limit`, `circuit breaker`.
+        policy: &'static str,
+    },
+    /// A policy of the stage does not make the change.
+    #[error("the policies of stage {stage} cannot be changed so")]
+    Policy {
+        /// The stage.
+        stage: StageName,
+        /// Why not.
+        source: PolicyError,
     },
 }
 
@@ -163,6 +183,7 @@ impl PipelineHandle {
     pub fn drain_within(&self, deadline: Duration) {
         if self.0.gate.set(SourceFlow::Stopping) {
             self.0.event(EventKind::Draining);
+            self.0.drain_policies();
         }
         self.0.stop.send_modify(|stop| stop.within(deadline));
     }
@@ -189,7 +210,8 @@ impl PipelineHandle {
     /// Changes how many messages a processor works on at once.
     ///
     /// Calls that run are finished; a lower limit holds as they end. A worker that is left
-    /// without a share still finishes what it has in hand, one message after the other.
+    /// without a share still finishes what it has in hand, one message after the other. The
+    /// policies of the stage are told; what is parked in it stays.
     ///
     /// # Errors
     /// Fails for an unknown stage, one that is no processor, and for zero.
@@ -207,9 +229,12 @@ impl PipelineHandle {
                 why,
             });
         }
+        if let Some(policies) = &watched.policies {
+            policies.set_concurrency(concurrency);
+        }
         watched.control.set_concurrency(concurrency);
         let kind = EventKind::ConcurrencyChanged { concurrency };
-        self.0.event_at(stage.into(), kind);
+        self.0.context.tell(&stage.into(), kind);
         Ok(())
     }
 
@@ -238,6 +263,12 @@ impl PipelineHandle {
 }
 
 impl Shared {
+    fn drain_policies(&self) {
+        for policies in self.stages.iter().filter_map(|stage| stage.policies.as_ref()) {
+            policies.drain();
+        }
+    }
+
     /// The most messages that can be in flight, with the concurrency as it was set since.
     pub(crate) fn bound(&self) -> u64 {
         let peak = |name: &StageName| {
@@ -248,12 +279,7 @@ impl Shared {
     }
 
     pub(crate) fn event(&self, kind: EventKind) {
-        self.event_at(self.context.pipeline.clone(), kind);
-    }
-
-    pub(crate) fn event_at(&self, stage: StageName, kind: EventKind) {
-        let event = Event::new(self.context.ledger.now(), stage, kind);
-        self.context.observer.event(&event);
+        self.context.tell(&self.context.pipeline, kind);
     }
 
     pub(crate) fn stage_reports(&self) -> Vec<StageReport> {
@@ -262,6 +288,7 @@ impl Shared {
             kind: stage.info.kind,
             concurrency: stage.control.concurrency(),
             counts: stage.stats.counts(),
+            policies: stage.policies(),
         };
         self.stages.iter().map(report).collect()
     }

@@ -55,6 +55,8 @@ pub struct Settings {
     pub max_demand: NonZeroUsize,
     /// The most messages in flight, where that is less than the topology allows.
     pub budget: Option<u64>,
+    /// How long a message may take from its receipt to its outcome.
+    pub deadline: Option<Duration>,
     /// How long a drain may take before what is left is given back.
     pub drain_deadline: Duration,
     /// How often workers may die.
@@ -75,6 +77,7 @@ impl Default for Settings {
             name: format!("pipeline-{number}").into(),
             max_demand: MAX_DEMAND,
             budget: None,
+            deadline: None,
             drain_deadline: DRAIN,
             restarts: Restarts::default(),
             require: None,
@@ -137,6 +140,20 @@ impl Pipeline {
         self
     }
 
+    /// Gives each message that long from its receipt to its outcome, through all stages.
+    ///
+    /// The time runs on while a message waits. A processor starts no call and no further
+    /// attempt of a message whose time is over, and cuts short the one that runs: the
+    /// message fails. A message that is delivered again starts anew. Not limited unless set.
+    pub fn deadline(mut self, deadline: Duration) -> Self {
+        if deadline.is_zero() {
+            self.problem("deadline must be longer than zero".to_owned());
+        } else {
+            self.settings.deadline = Some(deadline);
+        }
+        self
+    }
+
     fn problem(&mut self, problem: String) {
         self.settings.problems.push(problem);
     }
@@ -174,6 +191,7 @@ impl Pipeline {
     pub fn topology(&self) -> Topology {
         Topology {
             name: self.settings.name.clone(),
+            deadline: self.settings.deadline,
             plan: self.plan.clone(),
         }
     }
@@ -292,6 +310,7 @@ impl fmt::Debug for Settings {
             .field("name", &self.name)
             .field("max_demand", &self.max_demand)
             .field("budget", &self.budget)
+            .field("deadline", &self.deadline)
             .finish_non_exhaustive()
     }
 }

@@ -1,6 +1,6 @@
 //! The topology as data: what is connected to what, what is fused, what the bound is.
 
-use std::fmt;
+use std::{fmt, time::Duration};
 
 use towpath_core::{Message, StageInfo, StageName};
 
@@ -89,8 +89,9 @@ impl Plan {
         let inside = self.stages.iter().map(|stage| {
             let slots = match stage.kind {
                 "processor" => {
-                    let concurrency = stage.concurrency.max(peak(&stage.name));
-                    concurrency.max(stage.workers.saturating_mul(max_demand))
+                    let at_work = stage.concurrency.max(peak(&stage.name));
+                    let slots = at_work.saturating_add(stage.parking);
+                    slots.max(stage.workers.saturating_mul(max_demand))
                 }
                 LETTERS => LETTER_CHUNKS * max_demand,
                 _ => 0,
@@ -120,10 +121,16 @@ impl Plan {
 #[derive(Clone, Debug)]
 pub struct Topology {
     pub(crate) name: StageName,
+    pub(crate) deadline: Option<Duration>,
     pub(crate) plan: Plan,
 }
 
 impl Topology {
+    /// How long a message may take from its receipt to its outcome; `None` without a limit.
+    pub fn deadline(&self) -> Option<Duration> {
+        self.deadline
+    }
+
     /// The stages, in the order they were built.
     pub fn stages(&self) -> &[StageInfo] {
         &self.plan.stages
@@ -163,11 +170,18 @@ impl Edge {
 
 impl fmt::Display for Topology {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        writeln!(f, "{}", self.name)?;
+        write!(f, "{}", self.name)?;
+        if let Some(deadline) = self.deadline {
+            write!(f, ", {deadline:?} for each message")?;
+        }
+        writeln!(f)?;
         for (node, stage) in self.plan.stages.iter().enumerate() {
             write!(f, "  {:<10} {}", stage.kind, stage.name)?;
             if stage.concurrency > 1 {
                 write!(f, " x{}", stage.concurrency)?;
+            }
+            if stage.parking > 0 {
+                write!(f, " and {} parked", stage.parking)?;
             }
             if !stage.notes.is_empty() {
                 write!(f, " ({})", stage.notes.join(", "))?;

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use towpath_core::{Counts, Latency, Reason, StageCounts, StageName};
+use towpath_core::{Counts, Latency, PolicyStatus, Reason, StageCounts, StageName};
 use towpath_producer::SettleCounts;
 
 /// How a pipeline ended.
@@ -78,6 +78,9 @@ pub struct StageReport {
     /// Its counters.
     #[serde(flatten)]
     pub counts: StageCounts,
+    /// Its policies, outermost first.
+    #[serde(skip_serializing_if = "Vec::is_empty")]
+    pub policies: Vec<PolicyStatus>,
 }
 
 impl Report {

@@ -6,11 +6,13 @@ use std::{
 };
 
 use tokio::{sync::mpsc, sync::watch, task::JoinSet, time::Instant};
-use towpath_core::{BoxError, Event, EventKind, FailureContext, Ledger, Observer, StageName};
+use towpath_core::{
+    BoxError, Event, EventKind, FailureContext, Ledger, Observer, PolicyListener, StageName,
+};
 use towpath_producer::{Flow, Gate, SourceWorks};
 
 use crate::{
-    BuildError, Pipeline, PipelineHandle, Running,
+    BuildError, Pipeline, PipelineHandle, Running, Settings,
     assembly::{Assembly, Opening as Opened, SourceEntry, SourceSeed, StageEntry},
     handle::{Shared, Stop, Watched, WatchedSource},
     registry,
@@ -79,7 +81,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     check(&pipeline)?;
     let explanation = pipeline.explain();
     let settings = pipeline.settings.clone();
-    let context = context(&settings.name, settings.observer.clone());
+    let context = context(&settings);
     let gate = Gate::default();
     let failure = Failure::default();
     let (kills, killed) = mpsc::channel(KILLS);
@@ -99,7 +101,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         pipeline,
         Assembly::new(context.clone(), settings.max_demand, seed),
     );
-    let (watched, stages) = watch_stages(stages);
+    let (watched, stages) = watch_stages(stages, &context);
     let (watched_sources, openings) = sources.into_iter().map(watch_source).unzip();
     let shared = Arc::new(Shared {
         explanation,
@@ -135,9 +137,10 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     Ok(Running::new(handle, tasks))
 }
 
-fn context(name: &StageName, observer: Option<Arc<dyn Observer>>) -> FailureContext {
+fn context(settings: &Settings) -> FailureContext {
     let begun = Instant::now();
-    let observer: Arc<dyn Observer> = match observer {
+    let ledger = Ledger::new(move || begun.elapsed()).with_deadline(settings.deadline);
+    let observer: Arc<dyn Observer> = match settings.observer.clone() {
         // The pipeline must not fall over somebody who only looks on.
         Some(observer) => Arc::new(move |event: &Event| {
             drop(catch_unwind(AssertUnwindSafe(|| observer.event(event))));
@@ -145,8 +148,8 @@ fn context(name: &StageName, observer: Option<Arc<dyn Observer>>) -> FailureCont
         None => Arc::new(|_: &Event| {}),
     };
     FailureContext {
-        pipeline: name.clone(),
-        ledger: Arc::new(Ledger::new(move || begun.elapsed())),
+        pipeline: settings.name.clone(),
+        ledger: Arc::new(ledger),
         observer,
     }
 }
@@ -178,16 +181,31 @@ fn wire(pipeline: Pipeline, mut assembly: Assembly) -> Assembly {
     assembly
 }
 
-fn watch_stages(entries: Vec<StageEntry>) -> (Vec<Watched>, Vec<StageRun>) {
+fn watch_stages(
+    entries: Vec<StageEntry>,
+    context: &FailureContext,
+) -> (Vec<Watched>, Vec<StageRun>) {
     let watch = |entry: StageEntry| {
+        let listener = listen(&entry, context);
         let watched = Watched {
             info: entry.info.clone(),
             stats: entry.stats,
             control: entry.control,
+            policies: entry.policies,
         };
-        (watched, StageRun::new(entry.info, entry.factory))
+        let run = StageRun::new(entry.info, entry.factory, listener);
+        (watched, run)
     };
     entries.into_iter().map(watch).unzip()
+}
+
+/// Makes what policies do of their own accord events of their stage, while the pipeline runs.
+fn listen(entry: &StageEntry, context: &FailureContext) -> Option<Arc<PolicyListener>> {
+    let policies = entry.policies.as_ref()?;
+    let (stage, context) = (entry.info.name.clone(), context.clone());
+    let listener: Arc<PolicyListener> = Arc::new(move |kind| context.tell(&stage, kind));
+    policies.observe(Arc::downgrade(&listener));
+    Some(listener)
 }
 
 type Opening = (

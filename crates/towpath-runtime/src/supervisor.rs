@@ -13,7 +13,9 @@ use tokio::{
     task::{AbortHandle, Id, JoinError, JoinSet},
     time::{Instant, sleep, sleep_until, timeout_at},
 };
-use towpath_core::{BoxError, Counts, EventKind, Redelivery, StageInfo, StageName, Work};
+use towpath_core::{
+    BoxError, Counts, EventKind, PolicyListener, Redelivery, StageInfo, StageName, Work,
+};
 use towpath_producer::{Flow, SourceWorks};
 
 use crate::{
@@ -34,6 +36,8 @@ pub(crate) struct StageRun {
     info: StageInfo,
     factory: Option<Factory>,
     live: usize,
+    #[expect(dead_code, reason = "its policies forget a listener that is dropped")]
+    listener: Option<Arc<PolicyListener>>,
 }
 
 /// A source that runs.
@@ -114,11 +118,16 @@ impl Failure {
 // === impl StageRun, SourceRun ===
 
 impl StageRun {
-    pub(crate) fn new(info: StageInfo, factory: Factory) -> Self {
+    pub(crate) fn new(
+        info: StageInfo,
+        factory: Factory,
+        listener: Option<Arc<PolicyListener>>,
+    ) -> Self {
         Self {
             live: info.workers,
             info,
             factory: Some(factory),
+            listener,
         }
     }
 }
@@ -308,7 +317,7 @@ impl Supervisor {
             }
         };
         let kind = EventKind::Restarted { restarts };
-        self.shared.event_at(self.name(place), kind);
+        self.shared.context.tell(&self.name(place), kind);
     }
 
     fn name(&self, place: Place) -> StageName {

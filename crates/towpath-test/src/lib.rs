@@ -33,6 +33,7 @@
 mod check;
 mod cue;
 mod hold;
+pub mod layer;
 mod outcomes;
 mod paused;
 mod probe;

@@ -5,6 +5,7 @@ pub mod prelude;
 
 pub use towpath_batcher as batcher;
 pub use towpath_core as core;
+pub use towpath_policy as policy;
 pub use towpath_processor as processor;
 pub use towpath_producer as producer;
 pub use towpath_runtime as runtime;
@@ -12,8 +13,13 @@ pub use towpath_runtime as runtime;
 pub use towpath_batcher::{Batcher, Close, SinkStage, each, write};
 pub use towpath_core::{
     Batch, BatchInfo, BoxError, Cause, Counts, DeadLetter, Delivery, Event, EventKind, Failure,
-    Guarantee, Headers, Identity, Message, Observer, Origin, Outcome, Position, Reason,
+    ForcedBreaker, Guarantee, Headers, Identity, Message, Observer, Origin, Outcome, PolicyStatus, Position, Reason,
     SettleOptions, Sink, StageName, Trigger, Verdicts, Written,
+};
+pub use towpath_policy::{
+    CircuitBreaker, Concurrency, Deadline, Fallback, Hedge, Jitter, MapConcurrent, Policies, Rate,
+    RateLimit, Retry, Timeout,
+    context::{attempt, deadline},
 };
 pub use towpath_processor::{Call, Processor};
 #[cfg(feature = "files")]

@@ -64,7 +64,7 @@ pub(super) const STEPS: [Step; 10] = [
     },
     Step {
         name: "model",
-        about: "the link under a model checker",
+        about: "links, lines and permits under a model checker",
         needs: &["build"],
         run: model,
     },

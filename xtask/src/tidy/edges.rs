@@ -18,7 +18,10 @@ const EDGES: [(&str, Allowed); 11] = [
     ("towpath-link", Only(&[])),
     ("towpath-policy", Only(&[])),
     ("towpath-producer", Only(&["towpath-core", "towpath-link"])),
-    ("towpath-processor", Only(&["towpath-core", "towpath-link"])),
+    (
+        "towpath-processor",
+        Only(&["towpath-core", "towpath-link", "towpath-policy"]),
+    ),
     ("towpath-batcher", Only(&["towpath-core", "towpath-link"])),
     ("towpath-telemetry", Only(&["towpath-core"])),
     (

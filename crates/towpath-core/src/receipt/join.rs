@@ -20,6 +20,8 @@ pub(super) struct Join(Mutex<Joint>);
 struct Joint {
     whole: Receipt,
     worst: Outcome,
+    /// The attempts that a part has had in place: the most of any.
+    extra: u32,
     abandoned: bool,
 }
 
@@ -28,6 +30,7 @@ impl Split {
         let joint = Joint {
             whole,
             worst: Outcome::Drop(Reason::new("empty")),
+            extra: 0,
             abandoned: false,
         };
         Self(Arc::new(Header::Joined(Join(Mutex::new(joint)))))
@@ -55,8 +58,9 @@ impl Split {
 }
 
 impl Join {
-    pub(super) fn record(&self, outcome: Outcome, abandoned: bool) {
+    pub(super) fn record(&self, outcome: Outcome, extra: u32, abandoned: bool) {
         let mut joint = lock(&self.0);
+        joint.extra = joint.extra.max(extra);
         let first_drop = matches!(&joint.worst, Outcome::Drop(r) if r.as_str() == "empty");
         if first_drop || outcome.severity() > joint.worst.severity() {
             joint.worst = outcome;
@@ -72,6 +76,7 @@ impl Join {
 impl Drop for Joint {
     fn drop(&mut self) {
         let worst = std::mem::replace(&mut self.worst, Outcome::Done);
+        self.whole.add_attempts(self.extra);
         self.whole.finish(worst, self.abandoned);
     }
 }

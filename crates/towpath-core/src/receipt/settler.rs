@@ -91,7 +91,7 @@ impl<'a> Run<'a> {
                 count: 0,
             }),
             Header::Joined(join) => {
-                join.record(Outcome::Done, false);
+                join.record(Outcome::Done, receipt.extra_attempts(), false);
                 None
             }
         }

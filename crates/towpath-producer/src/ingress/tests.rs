@@ -155,7 +155,7 @@ async fn whoever_waits_for_a_message_is_told_its_outcome() {
     let after = Duration::from_secs(3);
     let outcomes = taken
         .into_iter()
-        .map(|t| (t.token, Outcome::Retry { after }));
+        .map(|t| (t.token, Outcome::retry_after(after)));
     let settled = settle(&mut acknowledger, outcomes).await;
     assert_eq!(
         (settled.confirmed, settled.sent),
@@ -163,7 +163,7 @@ async fn whoever_waits_for_a_message_is_told_its_outcome() {
         "one waited, one did not"
     );
     let outcome = pushes.join_next().await.unwrap().unwrap().unwrap();
-    assert!(matches!(outcome, Outcome::Retry { after: told } if told == after));
+    assert!(matches!(outcome, Outcome::Retry { after: told, .. } if told == after));
 }
 
 #[tokio::test(start_paused = true)]

@@ -1,6 +1,6 @@
 //! Parks what was given back, and tells the wrapped source all else.
 
-use std::{fmt, mem, sync::Arc, time::Duration};
+use std::{fmt, mem, num::NonZeroU32, sync::Arc, time::Duration};
 
 use towpath_core::{Acknowledger, BoxError, Outcome, SettleOptions, Settled, UnsupportedOption};
 
@@ -27,6 +27,7 @@ enum State<P> {
 pub struct Redeliveries<P, A: Acknowledger> {
     inner: Option<A>,
     parking: Arc<Parking<P, A::Token>>,
+    max_attempts: NonZeroU32,
     /// On their way to the wrapped source: kept here, should the way be cut off.
     told: Vec<(A::Token, Outcome)>,
     parked: usize,
@@ -54,10 +55,15 @@ impl<P, T> RedeliverToken<P, T> {
 // === impl Redeliveries ===
 
 impl<P, A: Acknowledger> Redeliveries<P, A> {
-    pub(super) fn new(inner: Option<A>, parking: Arc<Parking<P, A::Token>>) -> Self {
+    pub(super) fn new(
+        inner: Option<A>,
+        parking: Arc<Parking<P, A::Token>>,
+        max_attempts: NonZeroU32,
+    ) -> Self {
         Self {
             inner,
             parking,
+            max_attempts,
             told: Vec::new(),
             parked: 0,
         }
@@ -66,18 +72,22 @@ impl<P, A: Acknowledger> Redeliveries<P, A> {
     fn sort(&mut self, token: RedeliverToken<P, A::Token>, outcome: Outcome) {
         let RedeliverToken { token, state } = token;
         match (state, &outcome) {
-            (State::Kept(kept), Outcome::Retry { after }) => {
-                self.park(Ready { token, kept }, *after);
+            (State::Kept(kept), &Outcome::Retry { after, attempts }) => {
+                let kept = kept.tried(attempts);
+                self.park(Ready { token, kept }, after, outcome);
             }
             (State::Last, Outcome::Retry { .. }) => self.give_up(token, outcome),
             _ => self.told.push((token, outcome)),
         }
     }
 
-    fn park(&mut self, ready: Ready<P, A::Token>, after: Duration) {
+    fn park(&mut self, ready: Ready<P, A::Token>, after: Duration, outcome: Outcome) {
+        if ready.kept.attempt > self.max_attempts.get() {
+            return self.give_up(ready.token, outcome);
+        }
         match self.parking.park(ready, after) {
             Ok(()) => self.parked += 1,
-            Err(ready) => self.give_up(ready.token, Outcome::Retry { after }),
+            Err(ready) => self.give_up(ready.token, outcome),
         }
     }
 

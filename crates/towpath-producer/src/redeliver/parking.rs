@@ -53,8 +53,8 @@ pub(super) struct Ready<P, T> {
 pub(super) struct Kept<P> {
     pub(super) payload: P,
     origin: Origin,
-    /// The number of the delivery, from 1.
-    pub(super) delivery: u32,
+    /// The number of the attempt that its next delivery begins with, from 1.
+    pub(super) attempt: u32,
     _counted: Counted,
 }
 
@@ -87,12 +87,12 @@ impl<P, T> Parking<P, T> {
         Kept {
             payload,
             origin: origin.attempt(attempt),
-            delivery: 1,
+            attempt: 1,
             _counted: Counted(self.tally.clone()),
         }
     }
 
-    /// Parks a message for `after`; gives it back if nothing is parked any more.
+    /// Parks a message for `after`; returns it if nothing is parked any more.
     pub(super) fn park(&self, ready: Ready<P, T>, after: Duration) -> Result<(), Ready<P, T>> {
         let now = Instant::now();
         let due = now.checked_add(after).unwrap_or(now + FAR);
@@ -102,7 +102,7 @@ impl<P, T> Parking<P, T> {
         }
         let place = (due, state.order);
         state.order += 1;
-        state.parked.insert(place, ready.once_more());
+        state.parked.insert(place, ready);
         drop(state);
         self.tally.changed.notify_one();
         Ok(())
@@ -160,13 +160,6 @@ impl<P, T> Parking<P, T> {
 // === impl Ready ===
 
 impl<P, T> Ready<P, T> {
-    fn once_more(mut self) -> Self {
-        let attempt = self.kept.origin.attempt.saturating_add(1);
-        self.kept.origin = self.kept.origin.attempt(attempt);
-        self.kept.delivery = self.kept.delivery.saturating_add(1);
-        self
-    }
-
     /// Hands out the copy and keeps the message, or hands out the message for good.
     pub(super) fn deliver(self, copy: Option<P>) -> Delivery<P, RedeliverToken<P, T>> {
         let Self { token, kept } = self;
@@ -176,6 +169,18 @@ impl<P, T> Ready<P, T> {
             None => Delivery::new(kept.payload, RedeliverToken::last(token)),
         };
         delivery.with_origin(origin)
+    }
+}
+
+// === impl Kept ===
+
+impl<P> Kept<P> {
+    /// Counts the attempts that its delivery came to.
+    pub(super) fn tried(mut self, attempts: u32) -> Self {
+        let attempt = self.origin.attempt.saturating_add(attempts);
+        self.origin = self.origin.attempt(attempt);
+        self.attempt = self.attempt.saturating_add(attempts);
+        self
     }
 }
 
@@ -201,7 +206,7 @@ impl GivenUp {
 impl<P> fmt::Debug for Kept<P> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Kept")
-            .field("delivery", &self.delivery)
+            .field("attempt", &self.attempt)
             .finish_non_exhaustive()
     }
 }

@@ -30,7 +30,13 @@ fn numbers(count: u32) -> Engine<Redeliver<IterSource<std::ops::Range<u32>>>> {
 }
 
 fn retry(after: Duration) -> Outcome {
-    Outcome::Retry { after }
+    Outcome::retry_after(after)
+}
+
+/// Given back after so many attempts in place.
+fn tried(attempts: u32) -> Outcome {
+    let after = DELAY;
+    Outcome::Retry { after, attempts }
 }
 
 fn all<P: Producer>(
@@ -108,6 +114,41 @@ async fn a_message_comes_as_often_as_it_has_attempts_and_is_then_given_up() {
     assert_eq!(deliveries, attempts.get());
     assert_eq!(told.words(), ["retried"]);
     assert_eq!(given_up.count(), 1);
+}
+
+#[tokio::test(start_paused = true)]
+async fn attempts_made_in_place_count_a_message_tried_three_times_comes_again_as_the_fourth() {
+    let mut source = numbers(1);
+    let mut acknowledger = source.source.acknowledger().unwrap();
+    let _more = source.receive(8).await.unwrap();
+    let taken = source.taken();
+    assert_eq!(attempts(&taken), [1]);
+    settle(&mut acknowledger, all(taken, &tried(3))).await;
+    let _more = source.receive(8).await.unwrap();
+    let again = source.taken();
+    assert_eq!(attempts(&again), [4]);
+    settle(&mut acknowledger, all(again, &retry(DELAY))).await;
+    let _more = source.receive(8).await.unwrap();
+    assert_eq!(attempts(&source.taken()), [5]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_used_its_attempts_up_in_place_does_not_come_again() {
+    let limit = NonZeroU32::new(3).unwrap();
+    let source = Redeliver::new(Fake::of(2)).attempts(limit);
+    let (told, given_up) = (source.get_ref().told.clone(), source.given_up());
+    let mut source = Engine::new(source);
+    let mut acknowledger = source.source.acknowledger().unwrap();
+    let _more = source.receive(8).await.unwrap();
+    let tokens = source.taken().into_iter().map(|t| t.token);
+    settle(&mut acknowledger, tokens.zip([tried(3), tried(2)])).await;
+    assert_eq!((told.words(), given_up.count()), (vec!["retried"], 1));
+    let _more = source.receive(8).await.unwrap();
+    let last = source.taken();
+    assert_eq!((last[0].payload, attempts(&last)), (1, vec![3]));
+    settle(&mut acknowledger, all(last, &tried(1))).await;
+    assert_eq!((told.count(), given_up.count()), (2, 2));
+    assert_eq!(source.receive(8).await.unwrap(), Received::End);
 }
 
 #[tokio::test(start_paused = true)]

@@ -67,15 +67,18 @@ impl<P> Returns<P> {
         };
         let mut state = lock(&self.state);
         state.out -= 1;
-        if let (Outcome::Retry { after }, Some(payload)) = (outcome, token.payload.take())
-            && token.attempt < again.max_attempts
+        if let (Outcome::Retry { after, attempts }, Some(payload)) = (outcome, token.payload.take())
         {
-            state.due.push(Due {
-                at: Instant::now() + *after,
-                index: token.index,
-                attempt: token.attempt + 1,
-                payload,
-            });
+            // Attempts made in place count: one that had two more comes as the fourth.
+            let attempt = token.attempt.saturating_add(*attempts);
+            if attempt <= again.max_attempts {
+                state.due.push(Due {
+                    at: Instant::now() + *after,
+                    index: token.index,
+                    attempt,
+                    payload,
+                });
+            }
         }
         drop(state);
         self.changed.notify_one();

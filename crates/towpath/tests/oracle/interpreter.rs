@@ -197,7 +197,7 @@ impl Fate {
         };
         self.word == outcome.word()
             && match outcome {
-                Outcome::Retry { after } => self.details.contains(&format!("{after:?}")),
+                Outcome::Retry { after, .. } => self.details.contains(&format!("{after:?}")),
                 Outcome::Reject(cause) => named(cause.stage().as_str()),
                 Outcome::Drop(reason) => self.details.contains(reason.as_str()),
                 _ => true,

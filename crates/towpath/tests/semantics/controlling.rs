@@ -1,6 +1,7 @@
 //! The handle of a running pipeline: what it shows, and what can be changed.
 
 mod concurrency;
+mod policies;
 
 use std::time::Duration;
 

@@ -13,6 +13,7 @@ mod ingress;
 mod injecting;
 mod layers;
 mod ordering;
+mod policies;
 mod processing;
 mod routing;
 mod sinking;

@@ -111,7 +111,7 @@ async fn a_failure_may_give_its_message_back_or_leave_it_out() {
 
     check(&report);
     let nine = Duration::from_secs(9);
-    assert!(matches!(outcomes.only(0), Outcome::Retry { after } if after == nine));
+    assert!(matches!(outcomes.only(0), Outcome::Retry { after, .. } if after == nine));
     assert!(matches!(outcomes.only(1), Outcome::Drop(r) if r.as_str() == "not wanted"));
     assert_eq!(report.dropped[&"not wanted".into()], 1);
     assert_eq!(report.counts.done, 1);

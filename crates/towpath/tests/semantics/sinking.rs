@@ -262,7 +262,7 @@ async fn a_failure_of_a_whole_batch_says_what_becomes_of_its_messages() {
     };
     run(Flow::from(source).sink(write("busy", busy))).await;
     for n in 0..4 {
-        let Outcome::Retry { after } = outcomes.only(n) else {
+        let Outcome::Retry { after, .. } = outcomes.only(n) else {
             panic!("message {n} is not given back");
         };
         assert_eq!(after, Duration::from_secs(3));

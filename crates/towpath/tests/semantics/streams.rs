@@ -33,7 +33,44 @@ async fn a_message_of_a_stream_is_settled_by_hand() {
     assert_no_leaks(&report);
     let words: Vec<_> = (0..5).map(|n| outcomes.only(n).word()).collect();
     assert_eq!(words, ["done", "retried", "rejected", "dropped", "retried"]);
-    assert!(matches!(outcomes.only(4), Outcome::Retry { after } if after == MINUTE));
+    assert!(matches!(outcomes.only(4), Outcome::Retry { after, .. } if after == MINUTE));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_knows_through_all_stages_what_is_left_of_its_time() {
+    let (source, _) = TestSource::of(0..1_u64);
+    let (pipeline, mut messages) = Flow::from(source)
+        .process(Processor::new("slow", Cue::new().delay(MINUTE).handler()))
+        .process(Processor::new("slower", Cue::new().delay(MINUTE).handler()))
+        .into_stream();
+    let running = pipeline.deadline(5 * MINUTE).start().await.unwrap();
+    let (_, receipt) = messages.next().await.unwrap().into_parts();
+    assert_eq!(receipt.time_left(), Some(3 * MINUTE));
+    tokio::time::sleep(4 * MINUTE).await;
+    assert_eq!(receipt.time_left(), Some(Duration::ZERO));
+    receipt.settle(Outcome::Done);
+    assert_no_leaks(&running.join().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_was_tried_in_place_comes_again_with_those_attempts_counted() {
+    let (source, outcomes) = TestSource::new(0..1_u64).redelivering(9).build();
+    let (pipeline, mut messages) = Flow::from(source).into_stream();
+    let running = pipeline.start().await.unwrap();
+    let mut seen = Vec::new();
+    while let Some(message) = messages.next().await {
+        seen.push(message.origin().attempt);
+        let (_, mut receipt) = message.into_parts();
+        if receipt.attempts() < 7 {
+            receipt.add_attempts(2);
+            receipt.settle(Outcome::retry());
+        } else {
+            receipt.settle(Outcome::Done);
+        }
+    }
+    running.join().await.unwrap();
+    assert_eq!(seen, [1, 4, 7]);
+    assert_eq!(outcomes.words().last(), Some(&(0, "done")));
 }
 
 #[tokio::test(start_paused = true)]

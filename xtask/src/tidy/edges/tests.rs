@@ -48,8 +48,17 @@ fn stages_never_use_each_other() {
     assert_eq!(
         found,
         ["`towpath-processor` may not depend on `towpath-producer`, \
-          only on towpath-core, towpath-link"]
+          only on towpath-core, towpath-link, towpath-policy"]
     );
+}
+
+#[test]
+fn only_the_processor_among_the_stages_uses_the_policies() {
+    let uses = ["towpath-policy"];
+    assert_eq!(check(&edges("towpath-processor", &uses)), []);
+    for other in ["towpath-producer", "towpath-batcher", "towpath-runtime"] {
+        assert_eq!(check(&edges(other, &uses)).len(), 1, "{other}");
+    }
 }
 
 #[test]

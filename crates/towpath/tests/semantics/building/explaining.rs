@@ -1,5 +1,7 @@
 //! What a pipeline says of itself: topology, what is fused, the bound, the guarantee.
 
+use std::time::Duration;
+
 use towpath::{Batcher, Flow, Guarantee, Pipeline, Processor, core::Redelivery};
 use towpath_test::{Cue, Recorder, TestSource, check};
 
@@ -198,6 +200,18 @@ fn promising(redelivery: Redelivery, idempotent: bool) -> Pipeline {
     let (source, _) = TestSource::new(0..10_u32).claims(redelivery).build();
     let sink = Recorder::new().sink("write");
     Flow::from(source).sink(if idempotent { sink.idempotent() } else { sink })
+}
+
+#[test]
+fn the_deadline_of_a_message_is_shown() {
+    let limited = plain().deadline(Duration::from_secs(5));
+    assert_eq!(limited.topology().deadline(), Some(Duration::from_secs(5)));
+    let first = |text: String| text.lines().next().map(str::to_owned);
+    let expected = Some("plain, 5s for each message".to_owned());
+    assert_eq!(first(limited.topology().to_string()), expected);
+    assert_eq!(first(limited.explain().to_string()), expected);
+    assert_eq!(plain().topology().deadline(), None);
+    assert_eq!(first(plain().topology().to_string()).unwrap(), "plain");
 }
 
 #[test]

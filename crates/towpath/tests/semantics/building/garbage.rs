@@ -78,6 +78,8 @@ async fn a_pipeline_that_may_ask_for_nothing_or_for_everything_is_refused() {
     }
     let budget = problems(processed(|p| p).budget(0)).await;
     assert_eq!(budget, ["budget must be at least 1"]);
+    let deadline = problems(processed(|p| p).deadline(Duration::ZERO)).await;
+    assert_eq!(deadline, ["deadline must be longer than zero"]);
 }
 
 #[tokio::test(start_paused = true)]

@@ -63,9 +63,7 @@ async fn the_hook_may_change_what_becomes_of_a_failure() {
     let cue = Cue::new().fail_when(|n| *n > 0);
     let hook = |outcome: Outcome, origin: &Origin| match origin.position.map(|p| p.offset) {
         Some(1) => Outcome::Drop(Reason::new("forgiven")),
-        Some(2) => Outcome::Retry {
-            after: Duration::from_secs(3),
-        },
+        Some(2) => Outcome::retry_after(Duration::from_secs(3)),
         _ => outcome,
     };
     let report = Flow::from(source)

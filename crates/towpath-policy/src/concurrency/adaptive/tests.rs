@@ -1,0 +1,3 @@
+//! x
+mod converges;
+mod simulation;

@@ -1,0 +1,94 @@
+//! What the calls of one layer share: the table, and the store where there is one.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, PoisonError,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use super::{
+    Claim, DedupStore,
+    table::{Seat, Table},
+    ticket::Ticket,
+};
+use crate::{Key, WhenStoreFails};
+
+pub(super) struct Local {
+    table: Mutex<Table>,
+    numbers: AtomicU64,
+    pub(super) ttl: Duration,
+    pub(super) sharing: Option<Sharing>,
+}
+
+/// The store, and how it is used.
+pub(super) struct Sharing {
+    pub(super) store: Arc<dyn DedupStore>,
+    pub(super) name: Arc<str>,
+    /// Who this is to the store.
+    pub(super) owner: u64,
+    pub(super) lease: Duration,
+    pub(super) when_store_fails: WhenStoreFails,
+}
+
+impl Sharing {
+    /// The claim of one call.
+    pub(super) fn claim(&self, seat: &Seat) -> Claim {
+        Claim {
+            name: self.name.clone(),
+            key: seat.key.clone(),
+            owner: self.owner,
+            number: seat.number,
+        }
+    }
+}
+
+impl Local {
+    pub(super) fn new(max_keys: usize, ttl: Duration, sharing: Option<Sharing>) -> Self {
+        Self {
+            table: Mutex::new(Table::new(max_keys, ttl)),
+            numbers: AtomicU64::new(0),
+            ttl,
+            sharing,
+        }
+    }
+
+    pub(super) fn is_shared(&self) -> bool {
+        self.sharing.is_some()
+    }
+
+    pub(super) fn in_flight(&self) -> usize {
+        self.with(|table| table.in_flight())
+    }
+
+    pub(super) fn remembered(&self) -> usize {
+        self.with(|table| table.remembered())
+    }
+
+    pub(super) fn ticket(self: &Arc<Self>, key: Key) -> Ticket {
+        let number = self.numbers.fetch_add(1, Relaxed);
+        Ticket::new(self.clone(), Seat::new(key, number))
+    }
+
+    /// Changes the table; wakers are called and dropped when it is unlocked again.
+    pub(super) fn with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
+        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let result = change(&mut table);
+        let after = std::mem::take(&mut table.after);
+        drop(table);
+        after.run();
+        result
+    }
+}
+
+impl fmt::Debug for Local {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        let store = self.sharing.as_ref().map(|sharing| &sharing.store);
+        f.debug_struct("Local")
+            .field("ttl", &self.ttl)
+            .field("store", &store)
+            .finish_non_exhaustive()
+    }
+}

@@ -1,0 +1,217 @@
+//! The table under random schedules: what must hold whatever comes in which order.
+
+use std::{
+    sync::{
+        Arc,
+        atomic::{AtomicBool, Ordering::Relaxed},
+    },
+    task::{Wake, Waker},
+    time::Duration,
+};
+
+use proptest::prelude::*;
+use tokio::time::Instant;
+
+use super::super::table::{Look, Seat, Table};
+use crate::Key;
+
+const KEYS: u64 = 3;
+const CALLS: usize = 6;
+const MAX_KEYS: usize = 2;
+const TTL: Duration = Duration::from_secs(10);
+
+#[derive(Clone, Debug)]
+enum Op {
+    Look(usize),
+    Succeed(usize),
+    Leave(usize),
+    Advance(u64),
+}
+
+fn op() -> impl Strategy<Value = Op> {
+    prop_oneof![
+        4 => (0..CALLS).prop_map(Op::Look),
+        2 => (0..CALLS).prop_map(Op::Succeed),
+        2 => (0..CALLS).prop_map(Op::Leave),
+        1 => (1_u64..8).prop_map(Op::Advance),
+    ]
+}
+
+#[derive(Default)]
+struct Flag(AtomicBool);
+
+impl Wake for Flag {
+    fn wake(self: Arc<Self>) {
+        self.0.store(true, Relaxed);
+    }
+}
+
+struct Caller {
+    seat: Seat,
+    flag: Arc<Flag>,
+    saw: Option<Look>,
+    /// Since when it waits.
+    since: usize,
+}
+
+struct World {
+    table: Table,
+    callers: Vec<Caller>,
+    now: Instant,
+    issued: u64,
+    step: usize,
+    /// Until when each key is remembered at most.
+    done: [Option<Instant>; KEYS as usize],
+}
+
+impl World {
+    fn new() -> Self {
+        let mut world = Self {
+            table: Table::new(MAX_KEYS, TTL),
+            callers: Vec::new(),
+            now: Instant::now(),
+            issued: 0,
+            step: 0,
+            done: [None; KEYS as usize],
+        };
+        for at in 0..CALLS {
+            let caller = world.caller(at);
+            world.callers.push(caller);
+        }
+        world
+    }
+
+    fn caller(&mut self, at: usize) -> Caller {
+        self.issued += 1;
+        Caller {
+            seat: Seat::new(Key::from(at as u64 % KEYS), self.issued),
+            flag: Arc::default(),
+            saw: None,
+            since: 0,
+        }
+    }
+
+    fn run(&mut self, op: &Op) {
+        self.step += 1;
+        match *op {
+            Op::Advance(secs) => self.now += Duration::from_secs(secs),
+            Op::Look(at) => self.look(at),
+            Op::Succeed(at) => self.succeed(at),
+            Op::Leave(at) => self.leave(at),
+        }
+        std::mem::take(&mut self.table.after).run();
+    }
+
+    fn look(&mut self, at: usize) {
+        let step = self.step;
+        let caller = &mut self.callers[at];
+        caller.flag.0.store(false, Relaxed);
+        let waker = Waker::from(caller.flag.clone());
+        let look = self.table.look(&mut caller.seat, self.now, Some(waker));
+        if caller.saw != Some(look) {
+            caller.since = step;
+        }
+        caller.saw = Some(look);
+        if look == Look::Known {
+            let done = self.done[at % KEYS as usize];
+            assert!(
+                done.is_some_and(|until| self.now <= until + TTL),
+                "never done"
+            );
+            self.leave(at);
+        }
+    }
+
+    fn succeed(&mut self, at: usize) {
+        if self.callers[at].saw == Some(Look::Mine) {
+            self.table.complete(&mut self.callers[at].seat, self.now);
+            self.done[at % KEYS as usize] = Some(self.now + TTL);
+            self.leave(at);
+        }
+    }
+
+    /// The call ends, and another one of its key may come.
+    fn leave(&mut self, at: usize) {
+        self.table.leave(&mut self.callers[at].seat);
+        self.callers[at] = self.caller(at);
+    }
+
+    fn check(&self) {
+        let owners = |key| {
+            let of_key = self.callers.iter().skip(key).step_by(KEYS as usize);
+            of_key.filter(|c| c.saw == Some(Look::Mine)).count()
+        };
+        assert!((0..KEYS as usize).all(|key| owners(key) <= 1), "one owner");
+        let kept = self.table.in_flight() + self.table.remembered();
+        assert!(kept <= MAX_KEYS, "bounded: {kept}");
+    }
+
+    /// Nobody waits for ever: while anybody waits, somebody is at work or was woken.
+    fn check_progress(&self) {
+        let waits = |c: &Caller| c.saw == Some(Look::Wait) && !c.flag.0.load(Relaxed);
+        let works = |c: &Caller| c.saw == Some(Look::Mine) || c.flag.0.load(Relaxed);
+        if self.callers.iter().any(waits) {
+            assert!(
+                self.callers.iter().any(works),
+                "all wait, and nobody will wake them"
+            );
+        }
+    }
+
+    /// Those who were woken look, until nobody was.
+    fn settle(&mut self) {
+        while let Some(at) = self.callers.iter().position(|c| c.flag.0.load(Relaxed)) {
+            self.run(&Op::Look(at));
+            self.check();
+        }
+    }
+
+    /// Whoever owns a key succeeds, until nobody waits.
+    fn drain(&mut self) {
+        for _ in 0..10 * CALLS {
+            self.settle();
+            let owner = |c: &Caller| c.saw == Some(Look::Mine);
+            let Some(at) = self.callers.iter().position(owner) else {
+                break;
+            };
+            self.run(&Op::Succeed(at));
+        }
+        let waits = self.callers.iter().any(|c| c.saw == Some(Look::Wait));
+        assert!(
+            !waits && self.table.in_flight() == 0,
+            "everybody came through"
+        );
+    }
+}
+
+proptest! {
+    #[test]
+    fn nobody_waits_for_ever_and_no_key_has_two_owners(
+        ops in prop::collection::vec(op(), 1..80),
+    ) {
+        let mut world = World::new();
+        for op in &ops {
+            world.run(op);
+            world.check();
+            world.check_progress();
+        }
+        world.drain();
+    }
+
+    #[test]
+    fn a_key_is_handed_on_in_the_order_of_waiting(
+        ops in prop::collection::vec(op(), 1..80),
+    ) {
+        let mut world = World::new();
+        for op in &ops {
+            let before: Vec<_> = world.callers.iter().map(|c| (c.saw, c.since)).collect();
+            world.run(op);
+            let Op::Look(at) = *op else { continue };
+            if before[at].0 == Some(Look::Wait) && world.callers[at].saw == Some(Look::Mine) {
+                let of_key = before.iter().skip(at % KEYS as usize).step_by(KEYS as usize);
+                let first = of_key.filter(|(saw, _)| *saw == Some(Look::Wait)).map(|(_, since)| since).min();
+                prop_assert_eq!(first, Some(&before[at].1));
+            }
+        }
+    }
+}

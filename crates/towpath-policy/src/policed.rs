@@ -1,0 +1,185 @@
+//! The service that drives the policies: one state machine around each call.
+
+mod admission;
+mod call;
+mod charged;
+mod core;
+mod parked;
+mod replay;
+mod run;
+mod seats;
+
+use std::{
+    fmt,
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
+
+use tower_service::Service;
+
+pub use call::PolicedFuture;
+pub(crate) use core::{Core, Drain, Tally};
+pub(crate) use seats::Seats;
+pub use replay::{Again, Once, Replay};
+
+use crate::{BoxError, rate::Charge};
+use admission::{Admission, Want};
+use charged::Charged;
+use core::Local;
+
+/// A service with policies around it.
+///
+/// Clones share the policies. What `poll_ready` got in place (a permit, a token, the place of
+/// a probe) is spent by `call`, and given back when the service is dropped instead.
+pub struct Policed<S, L, R>
+where
+    S: Clone,
+{
+    inner: S,
+    local: Arc<Local<S, L>>,
+    admission: Admission,
+    /// What getting in came to, when it was no admission: the answer of the next call.
+    refused: Option<BoxError>,
+    replay: std::marker::PhantomData<fn() -> R>,
+}
+
+impl<S: Clone, L, R> Policed<S, L, R> {
+    pub(crate) fn new(inner: S, core: Arc<Core>, charge: Option<Arc<L>>) -> Self {
+        let local = Local::new(core, charge, inner.clone());
+        Self {
+            inner,
+            local: Arc::new(local),
+            admission: Admission::default(),
+            refused: None,
+            replay: std::marker::PhantomData,
+        }
+    }
+
+    /// The service inside.
+    pub fn get_ref(&self) -> &S {
+        &self.inner
+    }
+}
+
+/// The one bucket of a limiter that does not look at requests; others are asked in the call.
+fn flat<S, L>(local: &Local<S, L>, is_flat: bool) -> Option<Want<'_>> {
+    let limiter = local.core.limiter.as_ref().filter(|_| is_flat)?;
+    Some(Want {
+        bucket: limiter.global(),
+        weight: 1,
+    })
+}
+
+impl<S, Q, L, R> Service<Q> for Policed<S, L, R>
+where
+    S: Service<Q> + Clone,
+    S::Error: Into<BoxError>,
+    L: Charge<Q>,
+    R: Replay<Q>,
+{
+    type Response = S::Response;
+    type Error = BoxError;
+    type Future = PolicedFuture<S, Q, L, R>;
+
+    /// Ready when a call may begin. What stands in its way is the answer of the call, so that
+    /// it can be tried again: this never fails.
+    #[inline]
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        if self.refused.is_none() {
+            let want = flat(&self.local, L::FLAT);
+            let entered = self.admission.poll(&self.local, &mut self.inner, want, cx);
+            self.refused = ready!(entered).err();
+        }
+        Poll::Ready(Ok(()))
+    }
+
+    #[inline]
+    fn call(&mut self, request: Q) -> Self::Future {
+        let refused = self.refused.take();
+        let local = self.local.clone();
+        if L::FLAT || local.core.limiter.is_none() {
+            if refused.is_some() || !self.admission.is_open() {
+                return PolicedFuture::delayed(local, request, Charged::Flat, refused);
+            }
+            let ticket = self.admission.take();
+            let call = |request| self.inner.call(request);
+            return PolicedFuture::begin(local, request, Charged::Flat, ticket, call);
+        }
+        self.call_charged(request, refused)
+    }
+}
+
+impl<S, L, R> Policed<S, L, R>
+where
+    S: Clone,
+{
+    /// A call whose cost depends on the request: without a token it waits by itself, and what
+    /// was readied for it is free for others.
+    fn call_charged<Q>(
+        &mut self,
+        request: Q,
+        refused: Option<BoxError>,
+    ) -> PolicedFuture<S, Q, L, R>
+    where
+        S: Service<Q>,
+        S::Error: Into<BoxError>,
+        L: Charge<Q>,
+        R: Replay<Q>,
+    {
+        let local = self.local.clone();
+        let mut charged = Charged::of(&local, &request);
+        let is_open = refused.is_none() && self.admission.is_open();
+        let taken = match (is_open, charged.find_bucket(&local.core)) {
+            (true, None) => self.take_token(&charged),
+            _ => Ok(false),
+        };
+        if let Ok(true) = taken {
+            let ticket = self.admission.take();
+            let call = |request| self.inner.call(request);
+            return PolicedFuture::begin(local, request, charged, ticket, call);
+        }
+        self.admission.abandon(&local.core, None);
+        self.inner = local.service();
+        PolicedFuture::delayed(local, request, charged, refused.or(taken.err()))
+    }
+
+    fn take_token(&mut self, charged: &Charged) -> Result<bool, BoxError> {
+        let core = &self.local.core;
+        match charged.want(core) {
+            Some(want) => self.admission.take_token_now(core, want),
+            None => Ok(true),
+        }
+    }
+}
+
+impl<S: Clone, L, R> Clone for Policed<S, L, R> {
+    fn clone(&self) -> Self {
+        let local = &self.local;
+        let inner = local.service();
+        let fresh = Local::new(local.core.clone(), local.charge.clone(), inner.clone());
+        Self {
+            inner,
+            local: Arc::new(fresh),
+            admission: Admission::default(),
+            refused: None,
+            replay: std::marker::PhantomData,
+        }
+    }
+}
+
+impl<S: Clone, L, R> Drop for Policed<S, L, R> {
+    fn drop(&mut self) {
+        // A limiter that looks at requests has given no token yet.
+        let want = flat(&self.local, true);
+        self.admission.abandon(&self.local.core, want);
+    }
+}
+
+impl<S: Clone + fmt::Debug, L, R> fmt::Debug for Policed<S, L, R> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Policed")
+            .field("inner", &self.inner)
+            .field("core", &self.local.core)
+            .finish_non_exhaustive()
+    }
+}

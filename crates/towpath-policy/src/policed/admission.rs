@@ -1,0 +1,361 @@
+//! How a call gets in: past the breaker, in turn at the limiter, with a permit, to a
+//! service that is ready. What it waits for, it waits for without holding anything else
+//! that others could use, and the token of the limiter is taken last: calls begin no
+//! faster than the rate, whatever else they had to wait for.
+
+use std::task::{Context, Poll, ready};
+
+use tokio::time::Instant;
+use tower_service::Service;
+
+use super::core::{Core, Local};
+use crate::{
+    BoxError,
+    breaker::{Entry, Pass},
+    error::{BreakerOpen, Interrupted, RateLimited},
+    line::Place,
+    rate::{Bucket, Denied, Grant, Taken},
+    timer::{Timer, poll_until},
+};
+
+/// Where a call stands on its way in.
+#[derive(Debug, Default)]
+pub(super) struct Admission {
+    pass: Option<Pass>,
+    permit: bool,
+    token: Option<Taken>,
+    /// Everything is there.
+    open: bool,
+    /// The limiter had no token: wait in its line, until then at least.
+    queued: Option<Option<Instant>>,
+    gate: Place,
+    turn: Place,
+    seat: Place,
+    /// What the shared store of the limiter was asked.
+    asked: Option<Grant>,
+    timer: Option<Timer>,
+    seen: Option<Instant>,
+}
+
+/// What a call that may begin holds.
+#[derive(Debug, Default)]
+pub(super) struct Ticket {
+    pub(super) pass: Option<Pass>,
+    pub(super) permit: bool,
+    /// The clock, if it was read on the way.
+    pub(super) seen: Option<Instant>,
+}
+
+/// What a call costs at the limiter.
+#[derive(Clone, Copy, Debug)]
+pub(super) struct Want<'a> {
+    pub(super) bucket: &'a Bucket,
+    pub(super) weight: u32,
+}
+
+/// Whether a token was taken.
+enum Token {
+    Taken,
+    Later,
+}
+
+type Result<T> = std::result::Result<T, BoxError>;
+
+impl Admission {
+    /// Whether a call may begin.
+    #[inline]
+    pub(super) fn is_open(&self) -> bool {
+        self.open
+    }
+
+    /// Gets in: past the breaker, in turn, with a permit, to a service that is ready, with a
+    /// token. An error is the answer of the call; nothing is held then.
+    #[inline]
+    pub(super) fn poll<S, Q, L>(
+        &mut self,
+        local: &Local<S, L>,
+        inner: &mut S,
+        want: Option<Want<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>>
+    where
+        S: Service<Q> + Clone,
+        S::Error: Into<BoxError>,
+    {
+        if self.open {
+            return Poll::Ready(Ok(()));
+        }
+        let entered = ready!(self.poll_in(local, inner, want, cx));
+        match entered {
+            Ok(()) => self.open = true,
+            Err(_) => {
+                self.abandon(&local.core, want);
+                // Whoever was refused may idle: it keeps no readiness that others wait for.
+                *inner = local.service();
+            }
+        }
+        Poll::Ready(entered)
+    }
+
+    #[inline]
+    fn poll_in<S, Q, L>(
+        &mut self,
+        local: &Local<S, L>,
+        inner: &mut S,
+        want: Option<Want<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>>
+    where
+        S: Service<Q> + Clone,
+        S::Error: Into<BoxError>,
+    {
+        let core = &*local.core;
+        loop {
+            ready!(self.poll_gate(core, cx))?;
+            if let (Some(until), Some(want)) = (self.queued, want) {
+                ready!(self.poll_turn(core, want, until, cx));
+            }
+            ready!(self.poll_seat(core, cx));
+            ready!(inner.poll_ready(cx)).map_err(Into::into)?;
+            if self.has_pass(core)
+                && let Token::Taken = ready!(self.poll_token(core, want, cx))?
+            {
+                return Poll::Ready(Ok(()));
+            }
+            // While it waits it holds no permit, and no readiness that others may wait for.
+            self.stand_up(core);
+            *inner = local.service();
+        }
+    }
+
+    #[inline]
+    fn poll_gate(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(breaker) = &core.breaker else {
+            return Poll::Ready(Ok(()));
+        };
+        if !self.has_pass(core) {
+            self.pass = breaker.enter_closed();
+        }
+        if self.pass.is_some() {
+            breaker.line().leave(&mut self.gate);
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_shut_gate(core, cx)
+    }
+
+    /// First come, first served: a probe that failed is behind all that wait already.
+    #[cold]
+    fn poll_shut_gate(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<Result<()>> {
+        let Some(breaker) = &core.breaker else {
+            return Poll::Ready(Ok(()));
+        };
+        if core.drain.has_begun() {
+            return Poll::Ready(Err(Interrupted { source: None }.into()));
+        }
+        let first = breaker.rejects() || breaker.line().join(&mut self.gate, cx.waker());
+        loop {
+            // Looked at after joining: what changed before wakes nobody.
+            self.pass = breaker.enter_closed();
+            let now = Instant::now();
+            let until = match self.pass {
+                None if first => match breaker.enter(now) {
+                    Entry::Pass(pass) => {
+                        self.pass = Some(pass);
+                        None
+                    }
+                    Entry::Wait { until } => Some(until),
+                },
+                None => return Poll::Pending,
+                Some(_) => None,
+            };
+            let Some(until) = until else {
+                breaker.line().leave(&mut self.gate);
+                return Poll::Ready(Ok(()));
+            };
+            if breaker.rejects() {
+                let retry_after = until.saturating_duration_since(now);
+                return Poll::Ready(Err(BreakerOpen { retry_after }.into()));
+            }
+            ready!(poll_until(&mut self.timer, until, cx));
+        }
+    }
+
+    /// Whether the pass still counts; one from before a change of the breaker does not.
+    #[inline]
+    fn has_pass(&mut self, core: &Core) -> bool {
+        match (&core.breaker, self.pass) {
+            (None, _) => true,
+            (Some(breaker), Some(pass)) if breaker.is_current(pass) => true,
+            _ => {
+                self.pass = None;
+                false
+            }
+        }
+    }
+
+    /// Waits for its turn at the limiter, and until there should be a token.
+    #[cold]
+    fn poll_turn(
+        &mut self,
+        core: &Core,
+        want: Want<'_>,
+        until: Option<Instant>,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if !want.bucket.line().join(&mut self.turn, cx.waker()) {
+            return Poll::Pending;
+        }
+        let local = core.limiter.as_ref().filter(|l| l.remote().is_none());
+        let until = match local.map(|l| l.peek(want.bucket, want.weight, Instant::now())) {
+            // The rate may have changed since.
+            Some(Err(Denied::Until(until))) => Some(until),
+            Some(_) => None,
+            None => until,
+        };
+        match until {
+            Some(until) => poll_until(&mut self.timer, until, cx),
+            None => Poll::Ready(()),
+        }
+    }
+
+    #[inline]
+    fn poll_seat(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<()> {
+        if let (Some(seats), false) = (&core.seats, self.permit) {
+            ready!(seats.permits().poll_acquire(&mut self.seat, cx.waker()));
+            self.permit = true;
+        }
+        Poll::Ready(())
+    }
+
+    #[inline]
+    fn poll_token(
+        &mut self,
+        core: &Core,
+        want: Option<Want<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<Token>> {
+        let (Some(limiter), Some(want)) = (&core.limiter, want) else {
+            return Poll::Ready(Ok(Token::Taken));
+        };
+        let line = want.bucket.line();
+        if self.queued.is_none() && !line.is_empty() && !limiter.rejects() {
+            self.queued = Some(None);
+            return Poll::Ready(Ok(Token::Later));
+        }
+        let (now, granted) = match limiter.remote() {
+            None => {
+                let now = Instant::now();
+                (now, limiter.take(want.bucket, want.weight, now))
+            }
+            Some(_) => {
+                let asked = self
+                    .asked
+                    .get_or_insert_with(|| limiter.ask(want.bucket, want.weight));
+                let granted = ready!(asked.poll_taken(cx));
+                self.asked = None;
+                (Instant::now(), granted?)
+            }
+        };
+        let denied = match granted {
+            Ok(token) => {
+                self.token = Some(token);
+                self.seen = Some(now);
+                self.queued = None;
+                line.leave(&mut self.turn);
+                return Poll::Ready(Ok(Token::Taken));
+            }
+            Err(denied) => denied,
+        };
+        Poll::Ready(self.denied(denied, want, limiter.rejects(), now))
+    }
+
+    #[cold]
+    fn denied(
+        &mut self,
+        denied: Denied,
+        want: Want<'_>,
+        rejects: bool,
+        now: Instant,
+    ) -> Result<Token> {
+        let weight = want.weight;
+        match denied {
+            Denied::TooHeavy { burst } => Err(RateLimited::TooHeavy { weight, burst }.into()),
+            Denied::Until(until) if rejects => {
+                let retry_after = until.saturating_duration_since(now);
+                Err(RateLimited::NoBudget { retry_after }.into())
+            }
+            Denied::Until(until) => {
+                self.queued = Some(Some(until));
+                Ok(Token::Later)
+            }
+        }
+    }
+
+    fn stand_up(&mut self, core: &Core) {
+        if let (Some(seats), true) = (&core.seats, self.permit) {
+            self.permit = false;
+            seats.permits().release();
+        }
+    }
+
+    /// Waits for a time on the alarm that other waits use later.
+    pub(super) fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        poll_until(&mut self.timer, until, cx)
+    }
+
+    /// Hands what was gathered to a call that begins now; the alarm stays.
+    #[inline]
+    pub(super) fn take(&mut self) -> Ticket {
+        self.open = false;
+        self.token = None;
+        Ticket {
+            pass: self.pass.take(),
+            permit: std::mem::take(&mut self.permit),
+            seen: self.seen.take(),
+        }
+    }
+
+    /// Gives back what was gathered, and leaves every line.
+    pub(super) fn abandon(&mut self, core: &Core, want: Option<Want<'_>>) {
+        self.open = false;
+        self.queued = None;
+        self.asked = None;
+        self.stand_up(core);
+        if let Some(breaker) = &core.breaker {
+            breaker.line().leave(&mut self.gate);
+            if let Some(pass) = self.pass.take() {
+                breaker.cancel(pass);
+            }
+        }
+        if let Some(seats) = &core.seats {
+            seats.permits().leave(&mut self.seat);
+        }
+        if let (Some(limiter), Some(want)) = (&core.limiter, want) {
+            want.bucket.line().leave(&mut self.turn);
+            if let Some(token) = self.token.take() {
+                limiter.give_back(want.bucket, token, Instant::now());
+            }
+        }
+    }
+
+    /// Takes the token of a request that is known only now, if there is one and nobody waits.
+    pub(super) fn take_token_now(&mut self, core: &Core, want: Want<'_>) -> Result<bool> {
+        let Some(limiter) = core.limiter.as_ref().filter(|l| l.remote().is_none()) else {
+            return Ok(false);
+        };
+        if !want.bucket.line().is_empty() && !limiter.rejects() {
+            return Ok(false);
+        }
+        let now = Instant::now();
+        match limiter.take(want.bucket, want.weight, now) {
+            Ok(_spent) => {
+                self.seen = Some(now);
+                Ok(true)
+            }
+            Err(denied) => {
+                let denied = self.denied(denied, want, limiter.rejects(), now);
+                denied.map(|_| false)
+            }
+        }
+    }
+}

@@ -1,0 +1,202 @@
+//! What all clones of a service share, and what one clone and its calls do.
+
+use std::{
+    fmt,
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{
+            AtomicBool, AtomicU64, AtomicUsize,
+            Ordering::{Relaxed, SeqCst},
+        },
+    },
+    task::Waker,
+    time::Duration,
+};
+
+use crate::{
+    breaker::Breaker,
+    class::Classify,
+    line::{Line, Place},
+    rate::Limiter,
+    retry::Retrying,
+    timer::Timer,
+};
+
+use super::seats::Seats;
+
+/// The policies of all clones of a service.
+pub(crate) struct Core {
+    pub(crate) limiter: Option<Limiter>,
+    pub(crate) breaker: Option<Breaker>,
+    pub(crate) seats: Option<Seats>,
+    pub(crate) timeout: Option<Duration>,
+    pub(crate) retry: Option<Retrying>,
+    pub(crate) classify: Arc<dyn Classify>,
+    pub(crate) guards: bool,
+    pub(crate) tally: Tally,
+    pub(crate) drain: Drain,
+}
+
+/// Whether calls should still wait for another attempt, or for the service to come back.
+#[derive(Debug, Default)]
+pub(crate) struct Drain {
+    begun: AtomicBool,
+    /// Calls that wait for another attempt.
+    line: Line,
+}
+
+/// What is counted where something is in the way; calls that go well count nothing here.
+#[derive(Debug, Default)]
+pub(crate) struct Tally {
+    retried: AtomicU64,
+    refused: AtomicU64,
+    timed_out: AtomicU64,
+    parked: AtomicUsize,
+}
+
+/// What one clone of the service and its calls share.
+pub(super) struct Local<S, L> {
+    pub(super) core: Arc<Core>,
+    pub(super) charge: Option<Arc<L>>,
+    /// Never called: clones of it are, where an attempt needs a service of its own.
+    spare: Mutex<S>,
+    timer: Mutex<Option<Timer>>,
+}
+
+// === impl Core ===
+
+impl Core {
+    /// Whether the length of each attempt matters to a policy.
+    pub(super) fn measures(&self) -> bool {
+        self.seats.as_ref().is_some_and(Seats::measures)
+            || self.breaker.as_ref().is_some_and(Breaker::measures)
+    }
+
+    /// Whether messages may wait for the breaker to close, however many attempts they have had.
+    pub(super) fn waits_for_backend(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|b| !b.rejects())
+    }
+
+    /// Ends the waits for another attempt and for the service to come back, now and later.
+    pub(crate) fn drain(&self) {
+        self.drain.begun.store(true, SeqCst);
+        self.drain.line.wake_all();
+        if let Some(breaker) = &self.breaker {
+            breaker.line().wake_all();
+        }
+    }
+
+    /// Whether the breaker is in the way.
+    pub(super) fn is_cut_off(&self) -> bool {
+        self.breaker.as_ref().is_some_and(|b| !b.is_closed())
+    }
+}
+
+impl fmt::Debug for Core {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Core")
+            .field("tally", &self.tally)
+            .finish_non_exhaustive()
+    }
+}
+
+// === impl Drain ===
+
+impl Drain {
+    pub(super) fn has_begun(&self) -> bool {
+        self.begun.load(SeqCst)
+    }
+
+    /// Whether to go on waiting: wakes when that changes.
+    pub(super) fn interrupts(&self, place: &mut Place, waker: &Waker) -> bool {
+        self.line.join(place, waker);
+        self.has_begun()
+    }
+
+    pub(super) fn leave(&self, place: &mut Place) {
+        self.line.leave(place);
+    }
+}
+
+// === impl Tally ===
+
+impl Tally {
+    pub(super) fn add_retried(&self) {
+        self.retried.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn add_refused(&self) {
+        self.refused.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn add_timed_out(&self) {
+        self.timed_out.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn park(&self) {
+        self.parked.fetch_add(1, Relaxed);
+    }
+
+    pub(super) fn unpark(&self) {
+        self.parked.fetch_sub(1, Relaxed);
+    }
+
+    pub(crate) fn retried(&self) -> u64 {
+        self.retried.load(Relaxed)
+    }
+
+    pub(crate) fn refused(&self) -> u64 {
+        self.refused.load(Relaxed)
+    }
+
+    pub(crate) fn timed_out(&self) -> u64 {
+        self.timed_out.load(Relaxed)
+    }
+
+    pub(crate) fn parked(&self) -> usize {
+        self.parked.load(Relaxed)
+    }
+}
+
+// === impl Local ===
+
+impl<S: Clone, L> Local<S, L> {
+    pub(super) fn new(core: Arc<Core>, charge: Option<Arc<L>>, spare: S) -> Self {
+        Self {
+            core,
+            charge,
+            spare: Mutex::new(spare),
+            timer: Mutex::new(None),
+        }
+    }
+
+    /// A service of its own for an attempt. A clone starts without readiness.
+    pub(super) fn service(&self) -> S {
+        lock(&self.spare).clone()
+    }
+}
+
+impl<S, L> Local<S, L> {
+    /// The alarm of an earlier call, if none has it now.
+    pub(super) fn take_timer(&self) -> Option<Timer> {
+        lock(&self.timer).take().filter(Timer::is_usable)
+    }
+
+    pub(super) fn keep_timer(&self, timer: &mut Option<Timer>) {
+        if timer.is_some() {
+            *lock(&self.timer) = timer.take();
+        }
+    }
+}
+
+fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
+    mutex.lock().unwrap_or_else(PoisonError::into_inner)
+}
+
+impl<S, L> fmt::Debug for Local<S, L> {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        f.debug_struct("Local")
+            .field("core", &self.core)
+            .finish_non_exhaustive()
+    }
+}

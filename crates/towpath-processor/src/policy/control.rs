@@ -1,0 +1,144 @@
+//! The policies of a stage as the handle of its pipeline sees them.
+
+use std::{
+    sync::{
+        Arc, Mutex, PoisonError, Weak,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
+    time::Duration,
+};
+
+use towpath_core::{
+    BreakerState, EventKind, ForcedBreaker, PolicyControl, PolicyError, PolicyListener,
+    PolicyStatus,
+};
+use towpath_policy::{
+    BreakerState as State, BreakerStatus, ChangeError, Forced, PolicyHandle, Rate, Subscription,
+};
+
+/// The handle of a stage's policies, with those who are told of changes.
+pub(super) struct Control {
+    handle: PolicyHandle,
+    opened: Arc<AtomicU64>,
+    /// Kept while the stage lives: one per pipeline that runs it.
+    told: Mutex<Vec<Subscription>>,
+}
+
+impl Control {
+    pub(super) fn new(handle: PolicyHandle) -> Self {
+        let opened = Arc::new(AtomicU64::new(0));
+        let counter = opened.clone();
+        let counts = handle.on_breaker_change(move |change| {
+            if state(change.to) == BreakerState::Open {
+                counter.fetch_add(1, Relaxed);
+            }
+        });
+        Self {
+            handle,
+            opened,
+            told: Mutex::new(counts.into_iter().collect()),
+        }
+    }
+
+    fn breaker_status(&self, breaker: &BreakerStatus) -> PolicyStatus {
+        PolicyStatus::CircuitBreaker {
+            state: state(breaker.state),
+            forced: match breaker.state {
+                State::ForcedOpen => ForcedBreaker::Open,
+                State::ForcedClosed => ForcedBreaker::Closed,
+                _ => ForcedBreaker::Auto,
+            },
+            failure_rate: (breaker.calls > 0).then_some(breaker.failure_rate),
+            slow_rate: (breaker.slow_rate > 0.0).then_some(breaker.slow_rate),
+            calls: breaker.calls,
+            opened: self.opened.load(Relaxed),
+        }
+    }
+}
+
+impl PolicyControl for Control {
+    fn set_rate(&self, calls: u64, per: Duration) -> Result<(), PolicyError> {
+        let refused = |why: String| {
+            PolicyError::invalid("rate limit", format!("{calls} per {per:?}"), why)
+        };
+        let count = u32::try_from(calls).map_err(|error| refused(error.to_string()))?;
+        let changed = self.handle.set_rate(Rate::new(count, per));
+        changed.map_err(|error| match error {
+            ChangeError::Missing { policy } => PolicyError::missing(policy),
+            ChangeError::Rate(invalid) => refused(invalid.to_string()),
+            other => refused(other.to_string()),
+        })
+    }
+
+    fn force_breaker(&self, forced: ForcedBreaker) -> Result<(), PolicyError> {
+        let forced = match forced {
+            ForcedBreaker::Open => Forced::Open,
+            ForcedBreaker::Closed => Forced::Closed,
+            ForcedBreaker::Auto => Forced::Auto,
+        };
+        let changed = self.handle.force_breaker(forced);
+        changed.map_err(|_| PolicyError::missing("circuit breaker"))
+    }
+
+    fn set_concurrency(&self, concurrency: usize) {
+        // Without permits the slots count the calls, and know already.
+        drop(self.handle.set_concurrency(concurrency));
+    }
+
+    fn drain(&self) {
+        self.handle.drain();
+    }
+
+    fn status(&self) -> Vec<PolicyStatus> {
+        let all = self.handle.status();
+        let retry = all.retry.map(|retry| PolicyStatus::Retry {
+            max_attempts: retry.attempts,
+            retried: retry.retried,
+            budget_left: Some(retry.budget_left),
+            refused: retry.refused,
+        });
+        let breaker = all.circuit_breaker.map(|breaker| self.breaker_status(&breaker));
+        let limit = all.rate_limit.map(|limit| PolicyStatus::RateLimit {
+            calls: limit.rate.count().into(),
+            per: limit.rate.period(),
+            waiting: limit.waiting,
+            keys: (limit.keys > 0).then_some(limit.keys),
+        });
+        let concurrency = all.concurrency.map(|seats| PolicyStatus::Concurrency {
+            limit: seats.limit,
+            in_use: seats.in_use,
+            waiting: seats.waiting,
+            adaptive: seats.adaptive,
+        });
+        let timeout = all.timeout.map(|timeout| PolicyStatus::Timeout {
+            after: timeout.limit,
+            timed_out: timeout.timed_out,
+        });
+        let all = [retry, breaker, limit, concurrency, timeout];
+        all.into_iter().flatten().collect()
+    }
+
+    fn observe(&self, listener: Weak<PolicyListener>) {
+        let subscription = self.handle.on_breaker_change(move |change| {
+            if let Some(listener) = listener.upgrade() {
+                listener(EventKind::BreakerChanged {
+                    from: state(change.from),
+                    to: state(change.to),
+                });
+            }
+        });
+        if let Ok(subscription) = subscription {
+            let mut told = self.told.lock().unwrap_or_else(PoisonError::into_inner);
+            told.push(subscription);
+        }
+    }
+}
+
+fn state(state: State) -> BreakerState {
+    match state {
+        State::Closed | State::ForcedClosed => BreakerState::Closed,
+        State::HalfOpen => BreakerState::HalfOpen,
+        // What may be added lets nothing through either.
+        _ => BreakerState::Open,
+    }
+}
