@@ -24,6 +24,12 @@ pub enum Job {
     Single,
     /// A month of flights from file to database.
     Flights,
+    /// Batches of 100, with four policies around the handler.
+    Policed,
+    /// Policies around a service that is ready at once, call by call.
+    Calls,
+    /// The same around a service that yields once.
+    Pending,
 }
 
 /// One contender doing one job.
@@ -49,13 +55,16 @@ pub struct Unsound {
 
 impl Job {
     /// Every job, in the order of the tables.
-    pub const ALL: [Self; 6] = [
+    pub const ALL: [Self; 9] = [
         Self::Bare,
         Self::Batched,
         Self::Yielding,
         Self::Decoded,
         Self::Single,
         Self::Flights,
+        Self::Policed,
+        Self::Calls,
+        Self::Pending,
     ];
 
     /// The first half of a benchmark's name.
@@ -67,6 +76,9 @@ impl Job {
             Self::Decoded => "decoded",
             Self::Single => "single",
             Self::Flights => "flights",
+            Self::Policed => "policed",
+            Self::Calls => "calls",
+            Self::Pending => "pending",
         }
     }
 
@@ -79,6 +91,9 @@ impl Job {
             Self::Decoded => "decode > map > filter > batches of 100, nothing configured",
             Self::Single => "chunks of one message, 4 workers, batches of 100",
             Self::Flights => "a month of flights from file to database, per row",
+            Self::Policed => "rate limit, breaker, retry, timeout; batches of 100",
+            Self::Calls => "policies around a service that is ready, per call",
+            Self::Pending => "policies around a service that yields once, per call",
         }
     }
 }

@@ -1,6 +1,7 @@
 //! All cases. One file per contender, each in the form its own documents advise.
 
 mod batcher;
+mod calls;
 mod channel;
 #[cfg(feature = "peers")]
 mod datum;
@@ -25,6 +26,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(loops::CASES);
     cases.extend(channel::CASES);
     cases.extend(spawned::CASES);
+    cases.extend(calls::CASES);
     cases.sort_by_key(|case| case.job);
     cases
 }

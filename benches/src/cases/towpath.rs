@@ -6,6 +6,7 @@ use std::convert::Infallible;
 use std::future;
 use std::sync::Arc;
 use std::sync::atomic::{AtomicU64, Ordering};
+use std::time::Duration;
 
 use tokio::runtime::Runtime;
 use towpath::core::{Acknowledger, Intake, Producer, Received, Settled, Stage};
@@ -14,6 +15,7 @@ use towpath::{
     SinkStage, Source, write,
 };
 
+use super::calls;
 use crate::case::{Case, Job};
 use crate::message::{Counts, Message, Row, Tally, rows, source};
 use crate::runtime::on_worker;
@@ -21,7 +23,7 @@ use crate::service::{IN_FLIGHT, ready, yields_once};
 
 const WORKERS: usize = 4;
 
-pub(super) const CASES: [Case; 8] = [
+pub(super) const CASES: [Case; 10] = [
     Case {
         job: Job::Bare,
         contender: "towpath",
@@ -62,6 +64,16 @@ pub(super) const CASES: [Case; 8] = [
         contender: "towpath",
         run: single,
     },
+    Case {
+        job: Job::Policed,
+        contender: "towpath",
+        run: policed,
+    },
+    Case {
+        job: Job::Policed,
+        contender: "no-policies",
+        run: batched,
+    },
 ];
 
 fn bare(runtime: &Runtime, messages: u32) -> Counts {
@@ -86,6 +98,24 @@ fn batched(runtime: &Runtime, messages: u32) -> Counts {
 
 fn single(runtime: &Runtime, messages: u32) -> Counts {
     in_batches(runtime, messages, |pipeline| pipeline.max_demand(1))
+}
+
+fn policed(runtime: &Runtime, messages: u32) -> Counts {
+    let (told, tally) = (Told::shared(), Tally::shared());
+    let handler = |message| async { Ok::<_, BoxError>(ready(message).await) };
+    let handler = Processor::new("handle", handler)
+        .rate_limit(calls::limit())
+        .retry(calls::retry())
+        .circuit_breaker(calls::breaker())
+        .timeout(Duration::from_secs(2))
+        .unordered(WORKERS)
+        .workers(WORKERS);
+    let flow = Flow::from(numbered(source(messages), Some(&told))).process(handler);
+    finish(
+        runtime,
+        flow.batch(Batcher::new("batch")).sink(tallying(&tally)),
+    );
+    told.confirms(&tally)
 }
 
 fn in_batches(runtime: &Runtime, messages: u32, tune: impl FnOnce(Pipeline) -> Pipeline) -> Counts {

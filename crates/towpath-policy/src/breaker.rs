@@ -119,6 +119,11 @@ impl Breaker {
         }
     }
 
+    /// How many probes have succeeded so far.
+    pub(crate) fn probes_succeeded(&self) -> u64 {
+        self.shared.probes_succeeded()
+    }
+
     /// Whether the result of a call with this pass would still count.
     #[inline]
     pub(crate) fn is_current(&self, pass: Pass) -> bool {
@@ -131,7 +136,8 @@ impl Breaker {
         self.shared.state().lets_all_through()
     }
 
-    /// Where those wait that were not let through; woken at each change.
+    /// Where those wait that were not let through: the first is woken at each change, the
+    /// others when all are let through.
     #[inline]
     pub(crate) fn line(&self) -> &Line {
         self.shared.line()
@@ -179,5 +185,15 @@ impl fmt::Debug for Breaker {
             .field("state", &self.state())
             .field("rejects", &self.rejects)
             .finish_non_exhaustive()
+    }
+}
+
+// === impl Pass ===
+
+impl Pass {
+    /// Whether it is that of a probe.
+    #[inline]
+    pub(crate) fn is_probe(self) -> bool {
+        self.probe
     }
 }

@@ -4,6 +4,8 @@ mod future;
 mod key;
 mod local;
 mod options;
+#[cfg(feature = "redis")]
+mod redis_store;
 mod store;
 mod table;
 #[cfg(test)]
@@ -22,6 +24,8 @@ use tower_service::Service;
 pub use future::DedupFuture;
 pub use key::{ByKey, KeyOf, NoKey};
 pub use options::Dedup;
+#[cfg(feature = "redis")]
+pub use redis_store::RedisDedupStore;
 pub use store::{Claim, Claimed, DedupStore, DedupStoreFailed};
 
 use crate::{BoxError, error::Duplicate};

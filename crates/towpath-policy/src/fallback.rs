@@ -19,12 +19,22 @@ pub use answer::{Answer, ByFunction, ByService, ByValue, Kept, ServiceAndRequest
 pub use future::FallbackFuture;
 pub use second::SecondCall;
 
-use crate::BoxError;
+use crate::{
+    BoxError,
+    error::{Interrupted, find},
+};
 
 /// Which errors a fallback is for, when nothing was said: all.
 type Any = fn(&(dyn Error + 'static)) -> bool;
 
+/// Which errors say that a call has not failed.
+type Passes = fn(&(dyn Error + 'static)) -> bool;
+
 /// Another answer for calls that have failed: a value, a function or a service.
+///
+/// All errors are meant unless [`when`](Self::when) says otherwise, also those of policies
+/// inside: that a deadline has passed, or that a circuit breaker is open. A call whose wait was
+/// [interrupted](crate::Interrupted) has not failed, and gets no other answer.
 ///
 /// ```
 /// use towpath_policy::{BoxError, Fallback, service_fn};
@@ -41,6 +51,7 @@ type Any = fn(&(dyn Error + 'static)) -> bool;
 pub struct Fallback<A, P = Any> {
     answer: A,
     when: P,
+    passes: Passes,
 }
 
 /// A service with a [`Fallback`].
@@ -49,6 +60,13 @@ pub struct FallbackService<S, A, P> {
     inner: S,
     answer: A,
     when: P,
+    passes: Passes,
+}
+
+/// Which errors get another answer.
+struct Fails<P> {
+    when: P,
+    passes: Passes,
 }
 
 /// The fallback of a call has failed too.
@@ -69,6 +87,7 @@ impl<A> Fallback<A> {
         Self {
             answer,
             when: |_| true,
+            passes: |_| false,
         }
     }
 }
@@ -110,8 +129,18 @@ impl<A, P> Fallback<A, P> {
     where
         W: Fn(&(dyn Error + 'static)) -> bool,
     {
-        let answer = self.answer;
-        Fallback { answer, when }
+        Fallback {
+            answer: self.answer,
+            when,
+            passes: self.passes,
+        }
+    }
+
+    /// Errors that say what is to become of the call, and not that it has failed: they pass,
+    /// whatever [`when`](Self::when) accepts.
+    pub fn passing(mut self, passes: fn(&(dyn Error + 'static)) -> bool) -> Self {
+        self.passes = passes;
+        self
     }
 }
 
@@ -127,6 +156,7 @@ where
             inner,
             answer: self.answer.clone(),
             when: self.when.clone(),
+            passes: self.passes,
         }
     }
 }
@@ -166,7 +196,19 @@ where
     #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
         let kept = self.answer.keep(&request);
-        FallbackFuture::new(self.inner.call(request), kept, self.when.clone())
+        let fails = Fails {
+            when: self.when.clone(),
+            passes: self.passes,
+        };
+        FallbackFuture::new(self.inner.call(request), kept, fails)
+    }
+}
+
+impl<P: Fn(&(dyn Error + 'static)) -> bool> Fails<P> {
+    /// Whether it is for an error.
+    fn accepts(&self, error: &(dyn Error + 'static)) -> bool {
+        let passes = find::<Interrupted>(error).is_some() || (self.passes)(error);
+        !passes && (self.when)(error)
     }
 }
 

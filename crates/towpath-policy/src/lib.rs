@@ -5,7 +5,7 @@ mod class;
 mod concurrency;
 pub mod context;
 mod deadline;
-mod dedup;
+pub mod dedup;
 mod error;
 pub mod fallback;
 mod hedge;
@@ -18,6 +18,8 @@ mod policies;
 #[cfg(test)]
 mod probe;
 mod rate;
+#[cfg(feature = "redis")]
+mod redis_link;
 mod retry;
 mod spare;
 mod sync;
@@ -31,6 +33,9 @@ pub use breaker::{
 };
 pub use concurrency::Concurrency;
 pub use deadline::{Deadline, DeadlineFuture, DeadlineLayer, DeadlineService};
+#[cfg(feature = "redis")]
+pub use dedup::RedisDedupStore;
+pub use dedup::{Dedup, DedupFuture, DedupLayer, DedupService, DedupStore, DedupStoreFailed};
 pub use error::{
     BoxError, BreakerOpen, BudgetSpent, DeadlinePassed, Duplicate, Exhausted, Interrupted, Panicked,
     RateLimited, RetryAfter, TimedOut, Unavailable, find,
@@ -49,6 +54,8 @@ pub use rate::{
     Algorithm, Charge, Decision, Flat, InvalidRate, Keyed, Quota, Rate, RateLimit, RateRequest,
     RateStore, StoreError, Weighed, WhenLimited, WhenStoreFails,
 };
+#[cfg(feature = "redis")]
+pub use rate::RedisStore;
 pub use retry::{Jitter, Retry};
 pub use timeout::Timeout;
 pub use words::{InvalidOptions, Problem, Problems, read_options};

@@ -7,17 +7,12 @@ use std::{
 
 use crate::error::Panicked;
 
-/// Runs code of the service; where it is guarded, a panic becomes an error.
+/// Runs code of the service; a panic becomes an error.
 ///
 /// The service that panicked is not called again: each attempt has an instance of its own,
 /// and an instance is dropped with its call or replaced before the next.
-#[inline]
-pub(crate) fn call<T>(guards: bool, f: impl FnOnce() -> T) -> Result<T, Panicked> {
-    if guards {
-        catch_unwind(AssertUnwindSafe(f)).map_err(|payload| panicked(&*payload))
-    } else {
-        Ok(f())
-    }
+pub(crate) fn catch<T>(f: impl FnOnce() -> T) -> Result<T, Panicked> {
+    catch_unwind(AssertUnwindSafe(f)).map_err(|payload| panicked(&*payload))
 }
 
 #[cold]

@@ -88,24 +88,23 @@ where
         if self.refused.is_none() {
             let want = flat(&self.local, L::FLAT);
             let entered = self.admission.poll(&self.local, &mut self.inner, want, cx);
-            self.refused = ready!(entered).err();
+            if let Err(refused) = ready!(entered) {
+                self.refused = Some(refused);
+            }
         }
         Poll::Ready(Ok(()))
     }
 
     #[inline]
     fn call(&mut self, request: Q) -> Self::Future {
-        let refused = self.refused.take();
-        let local = self.local.clone();
-        if L::FLAT || local.core.limiter.is_none() {
-            if refused.is_some() || !self.admission.is_open() {
-                return PolicedFuture::delayed(local, request, Charged::Flat, refused);
-            }
-            let ticket = self.admission.take();
-            let call = |request| self.inner.call(request);
-            return PolicedFuture::begin(local, request, Charged::Flat, ticket, call);
+        if !L::FLAT && self.local.core.limiter.is_some() {
+            return self.call_charged(request);
         }
-        self.call_charged(request, refused)
+        if self.refused.is_some() || !self.admission.is_open() {
+            let refused = self.refused.take();
+            return PolicedFuture::delayed(&self.local, request, Charged::Flat, refused);
+        }
+        self.begin(request, Charged::Flat)
     }
 }
 
@@ -113,42 +112,43 @@ impl<S, L, R> Policed<S, L, R>
 where
     S: Clone,
 {
-    /// A call whose cost depends on the request: without a token it waits by itself, and what
-    /// was readied for it is free for others.
-    fn call_charged<Q>(
-        &mut self,
-        request: Q,
-        refused: Option<BoxError>,
-    ) -> PolicedFuture<S, Q, L, R>
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "saves a copy of the future of each call")]
+    fn begin<Q>(&mut self, request: Q, charged: Charged) -> PolicedFuture<S, Q, L, R>
     where
         S: Service<Q>,
         S::Error: Into<BoxError>,
         L: Charge<Q>,
         R: Replay<Q>,
     {
-        let local = self.local.clone();
-        let mut charged = Charged::of(&local, &request);
+        let (inner, admission) = (&mut self.inner, &mut self.admission);
+        let call = |request| inner.call(request);
+        PolicedFuture::begin(&self.local, request, charged, call, || admission.take())
+    }
+
+    /// A call whose cost depends on the request: without a token it waits by itself, and what
+    /// was readied for it is free for others.
+    fn call_charged<Q>(&mut self, request: Q) -> PolicedFuture<S, Q, L, R>
+    where
+        S: Service<Q>,
+        S::Error: Into<BoxError>,
+        L: Charge<Q>,
+        R: Replay<Q>,
+    {
+        let refused = self.refused.take();
+        let charged = Charged::of(&self.local, &request);
+        let core = &self.local.core;
         let is_open = refused.is_none() && self.admission.is_open();
-        let taken = match (is_open, charged.find_bucket(&local.core)) {
-            (true, None) => self.take_token(&charged),
+        let taken = match charged.want(core) {
+            Some(want) if is_open => self.admission.take_token_now(core, want),
             _ => Ok(false),
         };
         if let Ok(true) = taken {
-            let ticket = self.admission.take();
-            let call = |request| self.inner.call(request);
-            return PolicedFuture::begin(local, request, charged, ticket, call);
+            return self.begin(request, charged);
         }
-        self.admission.abandon(&local.core, None);
-        self.inner = local.service();
-        PolicedFuture::delayed(local, request, charged, refused.or(taken.err()))
-    }
-
-    fn take_token(&mut self, charged: &Charged) -> Result<bool, BoxError> {
-        let core = &self.local.core;
-        match charged.want(core) {
-            Some(want) => self.admission.take_token_now(core, want),
-            None => Ok(true),
-        }
+        self.admission.abandon(core, None);
+        self.inner = self.local.service();
+        PolicedFuture::delayed(&self.local, request, charged, refused.or(taken.err()))
     }
 }
 

@@ -220,11 +220,16 @@ impl<L: 'static, R> Policies<L, R> {
         problems.into_result()?;
         let now = Instant::now();
         let breaker = self.build_breaker(now)?;
+        let seats = self.concurrency.as_ref().map(Seats::new);
         let charge = self.rate_limit.as_ref().map(RateLimit::charge);
         let core = Core {
             limiter: self.rate_limit.as_ref().map(|limit| Limiter::new(limit, now)),
+            repeats: self.retry.as_ref().is_some_and(Retry::repeats)
+                || breaker.as_ref().is_some_and(|breaker| !breaker.rejects()),
+            wants_start: seats.as_ref().is_some_and(Seats::measures)
+                || breaker.as_ref().is_some_and(Breaker::measures),
             breaker,
-            seats: self.concurrency.as_ref().map(Seats::new),
+            seats,
             timeout: self.timeout.map(Timeout::limit),
             retry: self.retry.as_ref().map(|retry| retry.start(now)),
             classify: self.classifier(),

@@ -13,9 +13,13 @@ mod limiter;
 mod options;
 mod pace;
 mod rate_value;
+#[cfg(feature = "redis")]
+mod redis_store;
+mod returns;
 mod store;
-#[cfg(all(test, not(shuttle)))]
+#[cfg(test)]
 mod tests;
+mod versioned;
 mod window;
 
 pub(crate) use bucket::{Bucket, Denied, Taken};
@@ -24,4 +28,6 @@ pub(crate) use grant::Grant;
 pub(crate) use limiter::Limiter;
 pub use options::{Algorithm, RateLimit, WhenLimited, WhenStoreFails};
 pub use rate_value::{InvalidRate, Rate};
+#[cfg(feature = "redis")]
+pub use redis_store::RedisStore;
 pub use store::{Decision, Quota, RateRequest, RateStore, StoreError};

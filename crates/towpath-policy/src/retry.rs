@@ -166,6 +166,11 @@ impl Retry {
         Arc::clone(&self.classify)
     }
 
+    /// Whether there is more than one attempt.
+    pub(crate) fn repeats(&self) -> bool {
+        self.attempts > 1
+    }
+
     fn effective_jitter(&self) -> Jitter {
         self.jitter.unwrap_or_else(|| self.schedule.usual_jitter())
     }

@@ -221,7 +221,7 @@ where
 
     fn recover(&mut self, panic: Box<dyn Any + Send>) {
         let receipts = match self.slots.recover() {
-            Broken::Call(receipts) => receipts,
+            Broken::Call(receipts, _) => receipts,
             Broken::Readying => self.next_chunk().1,
             // Not the user's: the supervisor starts the worker again.
             Broken::Elsewhere => resume_unwind(panic),

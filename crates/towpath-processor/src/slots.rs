@@ -35,8 +35,8 @@ where
 
 /// Whose panic it was.
 pub(crate) enum Broken<H> {
-    /// A call, and what it was for.
-    Call(H),
+    /// A call: what it was for, and the context it left.
+    Call(H, CallContext),
     /// A service that was asked whether it is ready: the message is not taken yet.
     Readying,
     /// No user code in a slot.
@@ -65,6 +65,17 @@ struct Slot<S, F, H> {
     held: Option<H>,
     context: CallContext,
     waker: Waker,
+}
+
+impl<S, Q, H> Slots<S, Q, H>
+where
+    S: Service<Q>,
+{
+    /// What the calls in flight are for, and the context of each.
+    pub(crate) fn held(&mut self) -> impl Iterator<Item = (&mut H, CallContext)> {
+        let all = self.all.iter_mut();
+        all.filter_map(|slot| Some((slot.held.as_mut()?, slot.context)))
+    }
 }
 
 impl<S, Q, H> Slots<S, Q, H>
@@ -214,7 +225,11 @@ where
         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
             || drop(broken),
         )));
-        self.release(index).map_or(Broken::Readying, Broken::Call)
+        let context = slot.context;
+        match self.release(index) {
+            Some(held) => Broken::Call(held, context),
+            None => Broken::Readying,
+        }
     }
 }
 

@@ -145,7 +145,10 @@ where
     #[cold]
     fn recover(&mut self, panic: Box<dyn Any + Send>) {
         let (receipt, ticket) = match self.slots.recover() {
-            Broken::Call(held) => held,
+            Broken::Call((mut receipt, ticket), context) => {
+                self.in_time.finish(&mut receipt, context);
+                (receipt, ticket)
+            }
             Broken::Readying => match self.discipline.next(&mut self.inbox) {
                 Some((message, ticket)) => (message.into_parts().1, ticket),
                 None => return,
@@ -350,6 +353,20 @@ where
         }
         if self.slots.running() >= self.share || room == 0 {
             self.ports.inlet.stop_waiting();
+        }
+    }
+}
+
+impl<T, U, S, C, X, D> Drop for Worker<T, U, S, C, X, D>
+where
+    C: Carry<T>,
+    S: Service<C::Request>,
+    D: Discipline<T, S::Response>,
+{
+    /// What it still has goes back to its source, with the attempts that were made.
+    fn drop(&mut self) {
+        for ((receipt, _), context) in self.slots.held() {
+            self.in_time.finish(receipt, context);
         }
     }
 }

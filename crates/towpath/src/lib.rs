@@ -17,7 +17,7 @@ pub use towpath_core::{
     SettleOptions, Sink, StageName, Trigger, Verdicts, Written,
 };
 pub use towpath_policy::{
-    CircuitBreaker, Concurrency, Deadline, Fallback, Hedge, Jitter, MapConcurrent, Policies, Rate,
+    CircuitBreaker, Concurrency, Deadline, Dedup, Fallback, Hedge, Jitter, MapConcurrent, Policies, Rate,
     RateLimit, Retry, Timeout,
     context::{attempt, deadline},
 };

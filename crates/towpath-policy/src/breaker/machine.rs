@@ -22,6 +22,8 @@ pub(super) struct Machine {
     generation: u64,
     /// How long it is open the next time.
     open_for: Duration,
+    /// Probes that have succeeded since the beginning.
+    succeeded: u64,
 }
 
 #[derive(Clone, Copy, Debug)]
@@ -65,6 +67,7 @@ impl Machine {
             phase: Phase::Closed,
             generation: 0,
             open_for: settings.open_for,
+            succeeded: 0,
         }
     }
 
@@ -85,6 +88,10 @@ impl Machine {
             Phase::HalfOpen(probes) => probes.out,
             _ => 0,
         }
+    }
+
+    pub(super) fn probes_succeeded(&self) -> u64 {
+        self.succeeded
     }
 
     pub(super) fn open_until(&self) -> Option<Instant> {
@@ -127,6 +134,7 @@ impl Machine {
         }
         probes.give_back();
         probes.succeeded += 1;
+        self.succeeded += 1;
         if probes.succeeded < settings.successes {
             return Effect::PlaceFree;
         }

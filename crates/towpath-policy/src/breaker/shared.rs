@@ -150,6 +150,10 @@ impl Shared {
         });
     }
 
+    pub(super) fn probes_succeeded(&self) -> u64 {
+        self.lock().probes_succeeded()
+    }
+
     /// Takes a step under the lock, and tells others of it outside.
     fn step<R>(&self, act: impl FnOnce(&mut Machine) -> (R, Effect)) -> R {
         let (result, effect) = {
@@ -164,7 +168,12 @@ impl Shared {
             Effect::None => {}
             Effect::PlaceFree => self.line.wake_first(),
             Effect::Changed(change) => {
-                self.line.wake_all();
+                // Who is behind the first can go only when all can; who leaves wakes the next.
+                if change.to.lets_all_through() {
+                    self.line.wake_all();
+                } else {
+                    self.line.wake_first();
+                }
                 self.listeners.tell(&change);
             }
         }

@@ -11,8 +11,9 @@
 //!   limit, or right after the limit was lowered.
 //! - So a limit is lowered to below what the service seems to bear: its queue drains, and
 //!   the window after that shows a latency without a queue.
-//! - When the latency stays although fewer calls run, the limit is not the reason: then that
-//!   latency is the usual one, at once.
+//! - When the latency stays although far fewer calls run, the limit is not the reason: then
+//!   that latency is the usual one, at once. When it falls just as the calls do, there still
+//!   is a queue, whatever was thought to be usual: the limit is lowered again.
 
 use std::{
     sync::{Mutex, MutexGuard, PoisonError, TryLockError},
@@ -45,11 +46,8 @@ struct State {
     /// Nothing before the first window has ended.
     usual: Option<Usual>,
     window: Window,
-    /// What was seen when the limit was lowered, until the effect is seen; only when the
-    /// limit was lowered before that too. Before the first time the service itself may have
-    /// been changing: that is nothing to compare with.
+    /// What was seen when latency lowered the limit, until the effect is seen.
     lowered: Option<Sample>,
-    dbg: Option<Sample>,
 }
 
 /// How many calls run and how many may, when one ends.
@@ -61,6 +59,15 @@ struct Load {
 
 /// A limit is not lowered to less than this part of it at once: what is seen may be noise.
 const DEEPEST_CUT: f64 = 0.5;
+
+/// A cut to no more than this part of the calls has an effect on the latency, if any.
+const FEWER: f64 = 0.95;
+
+/// A cut to no more than this part has an effect that is told from noise.
+const FAR_FEWER: f64 = 0.8;
+
+/// When no more of the latency than this part is unexplained, it is a queue.
+const EXPLAINED: f64 = 0.15;
 
 // === impl Adaptive ===
 
@@ -156,30 +163,49 @@ impl State {
         sample: Sample,
         limit: usize,
     ) -> Option<usize> {
+        let is_queued = self.learn_from_cut(&sample);
         let Some(usual) = &mut self.usual else {
             self.usual = Some(Usual::new(&sample));
             return None;
         };
         let in_use = sample.in_use;
         let load = Load { in_use, limit };
-        self.dbg = self.lowered; if let Some(before) = self.lowered.take() {
-            usual.follow(&sample, sample.unexplained_since(&before));
-        }
-        if std::env::var("TRACE").is_ok() { println!("  lim {limit} {sample:.3?} before {:?} un {:.2} usual {:?}", self.dbg, self.dbg.map_or(9.0, |b| sample.unexplained_since(&b)), usual.mean()); }
         let is_slow = usual.is_exceeded_by(&sample, options.tolerance);
-        let borne = to_f64(limit) * usual.ratio_to(&sample);
-        let unloaded = sample.is_after_cut || limit <= options.between.0;
-        usual.learn(&sample, unloaded, load.is_reached());
-        if !is_slow {
+        let part = if is_slow {
+            usual.ratio_to(&sample)
+        } else {
+            1.0
+        };
+        let is_unloaded = (sample.is_after_cut && !is_slow) || limit <= options.between.0;
+        usual.learn(&sample, is_unloaded, load.is_reached());
+        if !is_slow && !is_queued {
             return load.raise(options);
         }
         if load.is_light() {
             return None;
         }
-        let lower = load.lower(options, borne)?;
+        let lower = load.lower(options, to_f64(limit) * part)?;
         self.window = Window::after_cut(now);
-        self.lowered = sample.is_after_cut.then_some(sample);
+        self.lowered = Some(sample);
         Some(lower)
+    }
+
+    /// What lowering the limit has done; true when it was not enough: the latency fell as
+    /// the calls did, so all of those that run still wait for each other.
+    fn learn_from_cut(&mut self, sample: &Sample) -> bool {
+        let (Some(before), Some(usual)) = (self.lowered.take(), &mut self.usual) else {
+            return false;
+        };
+        let calls = sample.calls_per(&before);
+        if calls > FEWER {
+            return false;
+        }
+        let unexplained = sample.unexplained_since(&before);
+        // Before the first of several cuts, the service itself may have been changing.
+        if before.is_after_cut && calls <= FAR_FEWER {
+            usual.follow(sample, unexplained);
+        }
+        unexplained < EXPLAINED
     }
 }
 

@@ -180,6 +180,42 @@ where
         }
         result
     }
+
+    /// The call is over. None: the store is to be told first.
+    fn settle(
+        self: Pin<&mut Self>,
+        result: Result<S::Response, BoxError>,
+    ) -> Option<Result<S::Response, BoxError>> {
+        let mut this = self.project();
+        this.call.set(None);
+        *this.before = None;
+        if let Some(settle) = this.ticket.settle(result.is_ok()) {
+            *this.stage = Stage::Settling(Some(result), settle);
+            return None;
+        }
+        *this.stage = Stage::Refused(None);
+        this.ticket.end(result.is_ok());
+        Some(result)
+    }
+
+    fn poll_settled(
+        self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, BoxError>> {
+        let this = self.project();
+        let Stage::Settling(result, settle) = this.stage else {
+            return Poll::Pending;
+        };
+        // The call is over however the store takes it: a claim expires.
+        let _told = ready!(settle.as_mut().poll(cx));
+        let result = result.take();
+        *this.stage = Stage::Refused(None);
+        let Some(result) = result else {
+            return Poll::Pending;
+        };
+        this.ticket.end(result.is_ok());
+        Poll::Ready(result)
+    }
 }
 
 impl<S, Q> Future for DedupFuture<S, Q>
@@ -191,35 +227,17 @@ where
 
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         loop {
-            let mut this = self.as_mut().project();
-            match this.stage {
+            match self.as_mut().project().stage {
                 Stage::Refused(error) => {
                     return error.take().map_or(Poll::Pending, |e| Poll::Ready(Err(e)));
                 }
-                Stage::Settling(result, settle) => {
-                    // The call is over however the store takes it: the claim expires.
-                    let _told = ready!(settle.as_mut().poll(cx));
-                    let result = result.take();
-                    *this.stage = Stage::Refused(None);
-                    let Some(result) = result else {
-                        return Poll::Pending;
-                    };
-                    this.ticket.end(result.is_ok());
-                    return Poll::Ready(result);
-                }
+                Stage::Settling(..) => return self.poll_settled(cx),
                 _ => {}
             }
             let result = ready!(self.as_mut().poll_result(cx));
-            this = self.as_mut().project();
-            this.call.set(None);
-            *this.before = None;
-            if let Some(settle) = this.ticket.settle(result.is_ok()) {
-                *this.stage = Stage::Settling(Some(result), settle);
-                continue;
+            if let Some(result) = self.as_mut().settle(result) {
+                return Poll::Ready(result);
             }
-            this.ticket.end(result.is_ok());
-            *this.stage = Stage::Refused(None);
-            return Poll::Ready(result);
         }
     }
 }

@@ -133,7 +133,7 @@ impl Table {
                 return Look::Mine;
             }
             if call.line.holds(seat.number) {
-                self.after.drop(call.line.join(seat.number, waker));
+                self.after.drop(call.line.join_in_order(seat.number, waker));
                 return Look::Wait;
             }
         }
@@ -180,7 +180,7 @@ impl Table {
         }
         if let Some(call) = self.in_flight.get_mut(&seat.key) {
             seat.at = At::Line;
-            self.after.drop(call.line.join(seat.number, waker));
+            self.after.drop(call.line.join_in_order(seat.number, waker));
         }
     }
 
@@ -254,13 +254,21 @@ impl Line {
 
     /// Joins at the end, or renews the waker; gives out the one before.
     fn join(&mut self, number: u64, waker: Option<Waker>) -> Option<Waker> {
-        match self.place(number) {
-            Some(place) => mem::replace(&mut self.0[place].1, waker),
-            None => {
-                self.0.push_back((number, waker));
-                None
-            }
+        self.join_at(self.0.len(), number, waker)
+    }
+
+    /// Joins in the order of the calls: one may have waited for a place first.
+    fn join_in_order(&mut self, number: u64, waker: Option<Waker>) -> Option<Waker> {
+        let place = self.0.partition_point(|(at, _)| *at < number);
+        self.join_at(place, number, waker)
+    }
+
+    fn join_at(&mut self, new: usize, number: u64, waker: Option<Waker>) -> Option<Waker> {
+        if let Some(place) = self.place(number) {
+            return mem::replace(&mut self.0[place].1, waker);
         }
+        self.0.insert(new, (number, waker));
+        None
     }
 
     fn leave(&mut self, number: u64) -> Option<Waker> {

@@ -3,14 +3,15 @@
 mod model;
 mod shared;
 
-use std::time::Duration;
+use std::{panic::AssertUnwindSafe, time::Duration};
 
+use futures_util::FutureExt;
 use tokio::time::advance;
 use tokio_test::{assert_pending, assert_ready, assert_ready_ok, task::spawn};
 use tower_layer::Layer;
 use tower_service::Service;
 
-use super::{ByKey, Dedup, DedupFuture, DedupLayer, DedupService, NoKey};
+use super::{Before, ByKey, Dedup, DedupFuture, DedupLayer, DedupService, NoKey};
 use crate::{
     BoxError, Key,
     error::{Duplicate, find},
@@ -24,6 +25,7 @@ const fn secs(secs: u64) -> Duration {
 }
 
 /// The tens are the key: 11 and 12 are the same request.
+#[expect(clippy::trivially_copy_pass_by_ref, reason = "what a dedup asks for")]
 fn tens(request: &u64) -> u64 {
     request / 10
 }
@@ -188,7 +190,7 @@ async fn a_panic_frees_the_key() {
     let mut service = by_tens().build().unwrap().layer(bang);
     let first = call(&mut service, 11);
     let second = call(&mut service, 12);
-    assert!(tokio::spawn(first).await.unwrap_err().is_panic());
+    assert!(AssertUnwindSafe(first).catch_unwind().await.is_err());
     assert_eq!(second.await.unwrap(), 12);
 }
 
@@ -232,6 +234,37 @@ async fn one_that_takes_over_waits_until_the_service_is_ready() {
     assert!(duplicate.is_woken());
     assert_pending!(duplicate.poll());
     assert_eq!(rig.remote.take().request, 12);
+}
+
+#[tokio::test(start_paused = true)]
+async fn one_that_is_dropped_while_it_readies_the_service_hands_on() {
+    let mut rig = Rig::new(by_tens(), 1);
+    let first = rig.start(11);
+    let start = |request| {
+        let mut service = rig.service.clone();
+        // Not readied: a call that waits has given that back.
+        let before = Before {
+            service: service.unreadied(),
+            request,
+        };
+        let ticket = rig.layer.local.ticket(Key::from(request / 10));
+        let mut task = spawn(DedupFuture::waiting(before, ticket));
+        assert_pending!(task.poll());
+        task
+    };
+    let (mut second, mut third) = (start(12), start(13));
+    let mut taker = spawn(rig.service.clone());
+    assert_pending!(taker.enter(|cx, mut service| service.poll_ready(cx)));
+    drop(rig.remote.take());
+    drop(first);
+    assert_pending!(second.poll());
+    assert!(rig.remote.next().is_none(), "the permit is taken");
+    drop(second);
+    assert!(third.is_woken());
+    assert_pending!(third.poll());
+    drop(taker);
+    assert_pending!(third.poll());
+    assert_eq!(rig.remote.take().request, 13);
 }
 
 #[tokio::test(start_paused = true)]

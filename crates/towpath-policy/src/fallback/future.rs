@@ -9,7 +9,7 @@ use std::{
 
 use pin_project_lite::pin_project;
 
-use super::answer::Kept;
+use super::{Fails, answer::Kept};
 use crate::BoxError;
 
 pin_project! {
@@ -22,7 +22,7 @@ pin_project! {
         #[pin]
         state: State<F, K::Future>,
         kept: Option<K>,
-        when: P,
+        fails: Fails<P>,
     }
 }
 
@@ -40,11 +40,11 @@ where
     K: Kept,
 {
     #[inline]
-    pub(super) fn new(future: F, kept: K, when: P) -> Self {
+    pub(super) fn new(future: F, kept: K, fails: Fails<P>) -> Self {
         Self {
             state: State::Calling { future },
             kept: Some(kept),
-            when,
+            fails,
         }
     }
 }
@@ -70,7 +70,8 @@ where
                     Err(error) => error.into(),
                 },
             };
-            let kept = this.kept.take().filter(|_| (this.when)(error.as_ref()));
+            let accepts = |_: &K| this.fails.accepts(error.as_ref());
+            let kept = this.kept.take().filter(accepts);
             let Some(kept) = kept else {
                 return Poll::Ready(Err(error));
             };

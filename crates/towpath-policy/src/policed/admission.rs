@@ -26,6 +26,8 @@ pub(super) struct Admission {
     token: Option<Taken>,
     /// Everything is there.
     open: bool,
+    /// The service was asked whether it is ready, and has not answered yet.
+    readying: bool,
     /// The limiter had no token: wait in its line, until then at least.
     queued: Option<Option<Instant>>,
     gate: Place,
@@ -33,6 +35,8 @@ pub(super) struct Admission {
     seat: Place,
     /// What the shared store of the limiter was asked.
     asked: Option<Grant>,
+    /// How often the rate had been changed when it was asked.
+    changes: u64,
     timer: Option<Timer>,
     seen: Option<Instant>,
 }
@@ -111,18 +115,46 @@ impl Admission {
     {
         let core = &*local.core;
         loop {
-            ready!(self.poll_gate(core, cx))?;
-            if let (Some(until), Some(want)) = (self.queued, want) {
+            if self.poll_gate(core, cx)?.is_pending() {
+                self.step_back(local, inner, want);
+                return Poll::Pending;
+            }
+            if let (Some(until), Some(want), None) = (self.queued, want, &self.asked) {
                 ready!(self.poll_turn(core, want, until, cx));
             }
             ready!(self.poll_seat(core, cx));
-            ready!(inner.poll_ready(cx)).map_err(Into::into)?;
+            let readied = inner.poll_ready(cx);
+            self.readying = readied.is_pending();
+            ready!(readied).map_err(Into::into)?;
             if self.has_pass(core)
                 && let Token::Taken = ready!(self.poll_token(core, want, cx))?
             {
                 return Poll::Ready(Ok(()));
             }
             // While it waits it holds no permit, and no readiness that others may wait for.
+            self.stand_up(core);
+            *inner = local.service();
+        }
+    }
+
+    /// The gate was shut behind it: whoever has a pass now finds neither a line that it
+    /// heads, nor a permit or a readiness that it holds.
+    #[inline]
+    fn step_back<S: Clone, L>(
+        &mut self,
+        local: &Local<S, L>,
+        inner: &mut S,
+        want: Option<Want<'_>>,
+    ) {
+        let core = &*local.core;
+        if let (true, Some(want)) = (self.turn.is_waiting(), want) {
+            want.bucket.line().leave(&mut self.turn);
+        }
+        if let Some(seats) = &core.seats {
+            seats.permits().leave(&mut self.seat);
+        }
+        if self.permit || self.readying {
+            self.readying = false;
             self.stand_up(core);
             *inner = local.service();
         }
@@ -149,12 +181,12 @@ impl Admission {
         let Some(breaker) = &core.breaker else {
             return Poll::Ready(Ok(()));
         };
+        let first = breaker.rejects() || breaker.line().join(&mut self.gate, cx.waker());
+        // Looked at after joining: what changed before wakes nobody.
         if core.drain.has_begun() {
             return Poll::Ready(Err(Interrupted { source: None }.into()));
         }
-        let first = breaker.rejects() || breaker.line().join(&mut self.gate, cx.waker());
         loop {
-            // Looked at after joining: what changed before wakes nobody.
             self.pass = breaker.enter_closed();
             let now = Instant::now();
             let until = match self.pass {
@@ -205,12 +237,16 @@ impl Admission {
         if !want.bucket.line().join(&mut self.turn, cx.waker()) {
             return Poll::Pending;
         }
-        let local = core.limiter.as_ref().filter(|l| l.remote().is_none());
-        let until = match local.map(|l| l.peek(want.bucket, want.weight, Instant::now())) {
-            // The rate may have changed since.
-            Some(Err(Denied::Until(until))) => Some(until),
-            Some(_) => None,
-            None => until,
+        // The rate may have changed since.
+        let until = match &core.limiter {
+            Some(limiter) if limiter.remote().is_none() => {
+                match limiter.peek(want.bucket, want.weight, Instant::now()) {
+                    Err(Denied::Until(until)) => Some(until),
+                    _ => None,
+                }
+            }
+            Some(limiter) => until.filter(|_| limiter.changes() == self.changes),
+            None => None,
         };
         match until {
             Some(until) => poll_until(&mut self.timer, until, cx),
@@ -238,7 +274,9 @@ impl Admission {
             return Poll::Ready(Ok(Token::Taken));
         };
         let line = want.bucket.line();
-        if self.queued.is_none() && !line.is_empty() && !limiter.rejects() {
+        // What the store grants is used at once: who asks already does not queue.
+        let may_queue = self.queued.is_none() && self.asked.is_none() && !limiter.rejects();
+        if may_queue && !line.is_empty() {
             self.queued = Some(None);
             return Poll::Ready(Ok(Token::Later));
         }
@@ -248,9 +286,10 @@ impl Admission {
                 (now, limiter.take(want.bucket, want.weight, now))
             }
             Some(_) => {
-                let asked = self
-                    .asked
-                    .get_or_insert_with(|| limiter.ask(want.bucket, want.weight));
+                let asked = self.asked.get_or_insert_with(|| {
+                    self.changes = limiter.changes();
+                    limiter.ask(want.bucket, want.weight)
+                });
                 let granted = ready!(asked.poll_taken(cx));
                 self.asked = None;
                 (Instant::now(), granted?)

@@ -11,12 +11,12 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::Ticket,
+    admission::{Admission, Ticket},
     charged::Charged,
     core::Local,
     parked::Parked,
     replay::Replay,
-    run::{Run, Step},
+    run::Run,
 };
 use crate::{BoxError, panic_guard, rate::Charge};
 
@@ -43,15 +43,18 @@ pin_project! {
         S: Clone,
         R: Replay<Q>,
     {
+        #[inline]
         fn drop(this: Pin<&mut Self>) {
             let mut this = this.project();
-            if let StateProj::Parked { parked: Some(parked) } = this.state.as_mut().project() {
-                parked.leave(this.local, this.charged);
+            match this.state.as_mut().project() {
+                StateProj::Ended => return,
+                StateProj::Parked { parked: Some(parked) } => parked.leave(this.local, this.charged),
+                _ => {}
             }
             // The attempt ends before others may have what it held.
             this.state.set(State::Ended);
             this.run.abandon(&this.local.core);
-            this.local.keep_timer(this.run.timer());
+            this.run.end(this.local);
         }
     }
 }
@@ -64,10 +67,13 @@ pin_project! {
         // Between attempts, or before the first: boxed, so that a call that goes well is small.
         Parked { parked: Option<Box<Parked<S, Q>>> },
         // Refused before its first attempt.
-        Refused { error: Option<BoxError>, request: Option<Q> },
+        Refused { refused: Option<Box<Refused<Q>>> },
         Ended,
     }
 }
+
+/// Why a call was refused its first attempt, and its request unless that is gone.
+type Refused<Q> = (BoxError, Option<Q>);
 
 /// How an attempt ended, and its request where that was not used.
 type Attempted<T, Q> = (Result<T, BoxError>, Option<Q>);
@@ -80,48 +86,46 @@ where
     R: Replay<Q>,
 {
     /// A call whose first attempt begins now.
-    #[inline]
+    ///
+    /// `ticket` is asked for when the call is made: until then its owner gives back what it
+    /// holds, should the service panic.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "saves a copy of the future of each call")]
     pub(super) fn begin(
-        local: Arc<Local<S, L>>,
+        local: &Arc<Local<S, L>>,
         request: Q,
         charged: Charged,
-        ticket: Ticket,
         call: impl FnOnce(Q) -> S::Future,
+        ticket: impl FnOnce() -> Ticket,
     ) -> Self {
-        let run = Run::begin(&local.core, ticket);
-        let kept = R::keep(&request, run.may_repeat(&local.core));
-        let guards = local.core.guards;
-        let mut begun = Self {
-            local,
+        let core = &*local.core;
+        let kept = R::keep(&request, core.repeats);
+        let state = State::calling(core.guards, || call(request));
+        Self {
             kept,
             charged,
-            run,
-            state: State::Ended,
-        };
-        // Only now: a service that panics here takes nothing of the ticket with it.
-        begun.state = State::calling(guards, || call(request));
-        begun
+            run: Run::begin(core, ticket()),
+            state,
+            local: local.clone(),
+        }
     }
 
     /// A call that waits for its first attempt, or was refused it.
     #[cold]
     pub(super) fn delayed(
-        local: Arc<Local<S, L>>,
+        local: &Arc<Local<S, L>>,
         request: Q,
         charged: Charged,
         refused: Option<BoxError>,
     ) -> Self {
         let run = Run::begin(&local.core, Ticket::default());
-        let kept = R::keep(&request, run.may_repeat(&local.core));
+        let kept = R::keep(&request, local.core.repeats);
         let state = match refused {
-            None => State::parked(Parked::new(&local, request, None)),
-            Some(error) => State::Refused {
-                error: Some(error),
-                request: Some(request),
-            },
+            None => State::parked(Parked::new(local, request, None)),
+            Some(error) => State::refused(error, Some(request)),
         };
         Self {
-            local,
+            local: local.clone(),
             kept,
             charged,
             run,
@@ -129,7 +133,28 @@ where
         }
     }
 
-    #[inline]
+    /// Polls the attempts of a call that did not end at once, or not well.
+    #[cold]
+    fn poll_attempts(
+        mut self: Pin<&mut Self>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<S::Response, BoxError>> {
+        loop {
+            let (error, unused) = match ready!(self.as_mut().poll_attempt(cx)) {
+                (Ok(answer), _) => {
+                    let mut this = self.as_mut().project();
+                    this.state.set(State::Ended);
+                    this.run.succeed(this.local);
+                    return Poll::Ready(Ok(answer));
+                }
+                (Err(error), unused) => (error, unused),
+            };
+            if let Some(error) = self.as_mut().next(error, unused) {
+                return Poll::Ready(Err(error));
+            }
+        }
+    }
+
     fn poll_attempt(
         self: Pin<&mut Self>,
         cx: &mut Context<'_>,
@@ -163,16 +188,43 @@ where
                         .scoped(|| State::calling(guards, || service.call(request)));
                     this.state.set(next);
                 }
-                StateProj::Refused { error, request } => {
-                    let Some(error) = error.take() else {
+                StateProj::Refused { refused } => {
+                    let Some(refused) = refused.take() else {
                         return Poll::Pending;
                     };
-                    return Poll::Ready((Err(error), request.take()));
+                    let (error, request) = *refused;
+                    return Poll::Ready((Err(error), request));
                 }
                 // Polled after its end.
                 StateProj::Ended => return Poll::Pending,
             }
         }
+    }
+
+    /// After a failed attempt: waits for the next one, or gives the error that is the answer.
+    #[cold]
+    fn next(mut self: Pin<&mut Self>, error: BoxError, unused: Option<Q>) -> Option<BoxError> {
+        let mut this = self.as_mut().project();
+        // The attempt ends before others may have what it held.
+        this.state.set(State::Ended);
+        let core = &this.local.core;
+        let (error, until) = match this.run.failed(core, this.charged, error) {
+            Ok(next) => next,
+            Err(error) => {
+                this.run.end(this.local);
+                return Some(error);
+            }
+        };
+        let more = this.run.may_repeat(core);
+        let Some(request) = unused.or_else(|| R::again(this.kept, more)) else {
+            let error = this.run.unrepeatable(core, error);
+            this.run.end(this.local);
+            return Some(error);
+        };
+        this.run.keep_error(error);
+        let parked = Parked::new(this.local, request, until);
+        this.state.set(State::parked(parked));
+        None
     }
 }
 
@@ -187,37 +239,46 @@ where
 
     #[inline]
     fn poll(mut self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
-        loop {
-            let (result, unused) = ready!(self.as_mut().poll_attempt(cx));
-            let mut this = self.as_mut().project();
-            // The attempt ends before others may have what it held.
-            this.state.set(State::Ended);
-            let core = &this.local.core;
-            let (error, until) = match this.run.settle(core, this.charged, result) {
-                Step::Answer(answer) => return Poll::Ready(answer),
-                Step::Again { error, until } => (error, until),
-            };
-            let more = this.run.may_repeat(core);
-            let Some(request) = unused.or_else(|| R::again(this.kept, more)) else {
-                return Poll::Ready(Err(this.run.unrepeatable(core, error)));
-            };
-            this.run.keep_error(error);
-            let parked = Parked::new(this.local, request, until);
-            this.state.set(State::parked(parked));
+        let mut this = self.as_mut().project();
+        let StateProj::Calling { future } = this.state.as_mut().project() else {
+            return self.poll_attempts(cx);
+        };
+        match ready!(this.run.poll_call(this.local, future, cx)) {
+            Ok(answer) => {
+                // The attempt ends before others may have what it held.
+                this.state.set(State::Ended);
+                this.run.succeed(this.local);
+                Poll::Ready(Ok(answer))
+            }
+            Err(error) => match self.as_mut().next(error, None) {
+                Some(error) => Poll::Ready(Err(error)),
+                None => self.poll_attempts(cx),
+            },
         }
     }
 }
 
 impl<S, Q, F> State<S, Q, F> {
-    /// A call that was made; a panic of `call` is its error.
-    #[inline]
+    /// A call that is made now; where panics are guarded against, one is its error.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "saves a copy of the future of each call")]
     fn calling(guards: bool, call: impl FnOnce() -> F) -> Self {
-        match panic_guard::call(guards, call) {
+        if guards {
+            return Self::calling_guarded(call);
+        }
+        Self::Calling { future: call() }
+    }
+
+    fn calling_guarded(call: impl FnOnce() -> F) -> Self {
+        match panic_guard::catch(call) {
             Ok(future) => Self::Calling { future },
-            Err(panicked) => Self::Refused {
-                error: Some(panicked.into()),
-                request: None,
-            },
+            Err(panicked) => Self::refused(panicked.into(), None),
+        }
+    }
+
+    fn refused(error: BoxError, request: Option<Q>) -> Self {
+        Self::Refused {
+            refused: Some(Box::new((error, request))),
         }
     }
 

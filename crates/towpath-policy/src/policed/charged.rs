@@ -10,22 +10,18 @@ use super::{
 };
 use crate::{
     Key,
-    rate::{Bucket, Charge},
+    rate::{Bucket, Charge, Limiter},
 };
 
 /// What a call costs.
-#[derive(Debug, Default)]
+#[derive(Debug)]
 pub(super) enum Charged {
     /// One token of the one bucket, or nothing where there is no limiter.
-    #[default]
     Flat,
     /// As the request says.
-    ByRequest {
-        key: Option<Key>,
-        weight: u32,
-        /// Looked up when the call first asks; a limiter has a bound on its keys.
-        bucket: Option<Arc<Bucket>>,
-    },
+    In { bucket: Arc<Bucket>, weight: u32 },
+    /// As the request says; a limiter has a bound on its keys, and this one has no bucket yet.
+    Crowded(Box<(Key, u32)>),
 }
 
 impl Charged {
@@ -34,32 +30,37 @@ impl Charged {
     where
         L: Charge<Q>,
     {
-        let Some(charge) = &local.charge else {
+        let (Some(charge), Some(limiter)) = (&local.charge, &local.core.limiter) else {
             return Self::Flat;
         };
-        Self::ByRequest {
-            key: charge.key(request),
-            weight: charge.weight(request),
-            bucket: None,
+        let weight = charge.weight(request);
+        match charge.key(request) {
+            Some(key) => Self::with_key(limiter, key, weight).0,
+            None => Self::In {
+                bucket: limiter.global().clone(),
+                weight,
+            },
         }
     }
 
-    /// Looks for the bucket, unless it is known. `Some` says when to look again: every key
-    /// that the limiter may keep is in use.
+    /// With the bucket of the key, or when to look again.
+    fn with_key(limiter: &Limiter, key: Key, weight: u32) -> (Self, Option<Instant>) {
+        match limiter.bucket(Some(key.clone()), Instant::now()) {
+            Ok(bucket) => (Self::In { bucket, weight }, None),
+            Err(later) => (Self::Crowded(Box::new((key, weight))), Some(later)),
+        }
+    }
+
+    /// Looks for a bucket that was not there. `Some` says when to look again: every key that
+    /// the limiter may keep is in use.
     pub(super) fn find_bucket(&mut self, core: &Core) -> Option<Instant> {
-        let (Self::ByRequest { key, bucket, .. }, Some(limiter)) = (self, &core.limiter) else {
+        let (Self::Crowded(kept), Some(limiter)) = (&*self, &core.limiter) else {
             return None;
         };
-        if bucket.is_some() {
-            return None;
-        }
-        match limiter.bucket(key.clone(), Instant::now()) {
-            Ok(found) => {
-                *bucket = Some(found);
-                None
-            }
-            Err(later) => Some(later),
-        }
+        let (key, weight) = (**kept).clone();
+        let (found, later) = Self::with_key(limiter, key, weight);
+        *self = found;
+        later
     }
 
     /// What is wanted of the limiter; nothing where there is none.
@@ -70,10 +71,11 @@ impl Charged {
                 bucket: limiter.global(),
                 weight: 1,
             }),
-            Self::ByRequest { weight, bucket, .. } => Some(Want {
-                bucket: bucket.as_deref()?,
+            Self::In { bucket, weight } => Some(Want {
+                bucket,
                 weight: *weight,
             }),
+            Self::Crowded(_) => None,
         }
     }
 }

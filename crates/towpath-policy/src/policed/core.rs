@@ -13,16 +13,18 @@ use std::{
     time::Duration,
 };
 
+use tokio::time::Instant;
+
 use crate::{
     breaker::Breaker,
     class::Classify,
+    error::RateLimited,
     line::{Line, Place},
     rate::Limiter,
     retry::Retrying,
-    timer::Timer,
 };
 
-use super::seats::Seats;
+use super::{run::Alarm, seats::Seats};
 
 /// The policies of all clones of a service.
 pub(crate) struct Core {
@@ -33,6 +35,10 @@ pub(crate) struct Core {
     pub(crate) retry: Option<Retrying>,
     pub(crate) classify: Arc<dyn Classify>,
     pub(crate) guards: bool,
+    /// Whether a policy looks at how long attempts take, or from when on.
+    pub(crate) wants_start: bool,
+    /// Whether another attempt may follow a first one.
+    pub(crate) repeats: bool,
     pub(crate) tally: Tally,
     pub(crate) drain: Drain,
 }
@@ -60,21 +66,35 @@ pub(super) struct Local<S, L> {
     pub(super) charge: Option<Arc<L>>,
     /// Never called: clones of it are, where an attempt needs a service of its own.
     spare: Mutex<S>,
-    timer: Mutex<Option<Timer>>,
+    alarm: Mutex<Option<Box<Alarm>>>,
 }
 
 // === impl Core ===
 
 impl Core {
-    /// Whether the length of each attempt matters to a policy.
-    pub(super) fn measures(&self) -> bool {
-        self.seats.as_ref().is_some_and(Seats::measures)
-            || self.breaker.as_ref().is_some_and(Breaker::measures)
+    /// Attempts of a call at most.
+    #[inline]
+    pub(super) fn attempts(&self) -> u32 {
+        self.retry.as_ref().map_or(1, |retry| retry.attempts)
+    }
+
+    /// Whether an attempt may follow the first.
+    #[inline]
+    pub(super) fn may_repeat(&self) -> bool {
+        self.attempts() > 1 || self.waits_for_backend()
     }
 
     /// Whether messages may wait for the breaker to close, however many attempts they have had.
     pub(super) fn waits_for_backend(&self) -> bool {
         self.breaker.as_ref().is_some_and(|b| !b.rejects())
+    }
+
+    /// What a call is told for which there is no room before `later`, where it may not wait.
+    #[cold]
+    pub(super) fn refuses_until(&self, later: Instant) -> Option<RateLimited> {
+        let retry_after = later.saturating_duration_since(Instant::now());
+        let rejects = self.limiter.as_ref().is_some_and(Limiter::rejects);
+        rejects.then_some(RateLimited::NoBudget { retry_after })
     }
 
     /// Ends the waits for another attempt and for the service to come back, now and later.
@@ -84,11 +104,6 @@ impl Core {
         if let Some(breaker) = &self.breaker {
             breaker.line().wake_all();
         }
-    }
-
-    /// Whether the breaker is in the way.
-    pub(super) fn is_cut_off(&self) -> bool {
-        self.breaker.as_ref().is_some_and(|b| !b.is_closed())
     }
 }
 
@@ -166,7 +181,7 @@ impl<S: Clone, L> Local<S, L> {
             core,
             charge,
             spare: Mutex::new(spare),
-            timer: Mutex::new(None),
+            alarm: Mutex::new(None),
         }
     }
 
@@ -177,15 +192,17 @@ impl<S: Clone, L> Local<S, L> {
 }
 
 impl<S, L> Local<S, L> {
-    /// The alarm of an earlier call, if none has it now.
-    pub(super) fn take_timer(&self) -> Option<Timer> {
-        lock(&self.timer).take().filter(Timer::is_usable)
+    /// The alarm of an earlier call, or a new one.
+    pub(super) fn alarm(&self, until: Instant) -> Box<Alarm> {
+        let kept = lock(&self.alarm).take();
+        let usable = kept.filter(|alarm| alarm.timer.is_usable());
+        usable.unwrap_or_else(|| Box::new(Alarm::new(until)))
     }
 
-    pub(super) fn keep_timer(&self, timer: &mut Option<Timer>) {
-        if timer.is_some() {
-            *lock(&self.timer) = timer.take();
-        }
+    /// Keeps an alarm for the next call: setting it again is what a timer costs.
+    pub(super) fn keep(&self, mut alarm: Box<Alarm>) {
+        alarm.forget_end();
+        *lock(&self.alarm) = Some(alarm);
     }
 }
 

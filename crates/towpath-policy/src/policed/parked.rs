@@ -55,6 +55,9 @@ impl<S: Clone, Q> Parked<S, Q> {
             self.until = None;
         }
         while let Some(later) = charged.find_bucket(&local.core) {
+            if let Some(refused) = local.core.refuses_until(later) {
+                return Poll::Ready(Err(refused.into()));
+            }
             ready!(self.admission.poll_sleep(later, cx));
         }
         let want = charged.want(&local.core);

@@ -1,5 +1,7 @@
 //! How far a call has come: what its attempt holds, when that ends, and what follows.
 
+mod failed;
+
 use std::{
     fmt,
     pin::Pin,
@@ -11,120 +13,107 @@ use tokio::time::Instant;
 
 use super::{
     admission::Ticket,
-    charged::Charged,
     core::{Core, Local},
+    seats::Latency,
 };
 use crate::{
-    BoxError, Class,
+    BoxError,
     breaker::Verdict,
-    class::is_local,
     context::{self, CallContext},
-    error::{BudgetSpent, DeadlinePassed, Exhausted, Interrupted, Panicked, TimedOut, Unavailable, find},
+    error::{DeadlinePassed, TimedOut},
     panic_guard,
-    retry::Retrying,
-    timer::{Timer, poll_until},
+    timer::Timer,
 };
+use failed::Again;
 
-/// The run of one call.
+/// The run of one call. A call that goes well at once carries little: the rest is made
+/// when it is needed.
 pub(super) struct Run {
     ticket: Ticket,
-    context: CallContext,
-    /// The context is not the one that the future is polled in: attempts after the first.
-    has_scope: bool,
-    /// Attempts that count.
-    made: u32,
-    /// The delay before the attempt, for schedules that build on it.
-    delay: Duration,
-    ends: Ends,
-    started: Option<Instant>,
-    timer: Option<Timer>,
-    last: Option<BoxError>,
+    alarm: Option<Box<Alarm>>,
+    again: Option<Box<Again>>,
 }
 
-/// When an attempt ends. Known from its first `Pending` on: most calls need no clock.
-#[derive(Clone, Copy, Default)]
+/// When an attempt ends, from its first `Pending` on. Kept from call to call.
+#[derive(Debug)]
+pub(super) struct Alarm {
+    ends: Option<Ends>,
+    pub(super) timer: Timer,
+}
+
+/// When an attempt ends, and as what.
+#[derive(Clone, Copy, Debug)]
 enum Ends {
-    #[default]
-    Unknown,
-    Never,
     ByTimeout(Instant, Duration),
     ByDeadline(Instant),
-}
-
-/// What follows an attempt.
-pub(super) enum Step<T> {
-    /// The call is over.
-    Answer(Result<T, BoxError>),
-    /// Another attempt, no sooner than `until`.
-    Again {
-        error: BoxError,
-        until: Option<Instant>,
-    },
 }
 
 impl Run {
     #[inline]
     pub(super) fn begin(core: &Core, ticket: Ticket) -> Self {
         let mut run = Self {
-            started: core
-                .measures()
-                .then(|| ticket.seen.unwrap_or_else(Instant::now)),
             ticket,
-            context: context::current(),
-            has_scope: false,
-            made: 0,
-            delay: Duration::ZERO,
-            ends: Ends::Unknown,
-            timer: None,
-            last: None,
+            alarm: None,
+            again: None,
         };
+        if core.wants_start {
+            run.look_at_clock();
+        }
         if let Some(retry) = &core.retry {
             retry.budget.deposit();
-            run.limit(retry);
+            if let Some(deadline) = retry.deadline {
+                run.limit(deadline);
+            }
         }
         run
     }
 
-    #[inline]
-    fn limit(&mut self, retry: &Retrying) {
-        if let Some(deadline) = retry.deadline {
-            let now = self.ticket.seen.unwrap_or_else(Instant::now);
-            self.context = self.context.until(now.checked_add(deadline));
-            self.has_scope = true;
-        }
+    #[cold]
+    fn limit(&mut self, deadline: Duration) {
+        let now = self.look_at_clock();
+        let context = context::current().until(now.checked_add(deadline));
+        self.again = Some(Box::new(Again::within(context)));
     }
 
-    /// Begins another attempt.
+    /// The beginning of the attempt, near enough: read once.
+    fn look_at_clock(&mut self) -> Instant {
+        *self.ticket.seen.get_or_insert_with(Instant::now)
+    }
+
+    /// Begins another attempt, or the first of a call that had to wait.
     #[cold]
     pub(super) fn begin_again(&mut self, core: &Core, ticket: Ticket) {
-        if self.last.is_some() {
-            core.tally.add_retried();
-            self.context.attempt = self.context.attempt.saturating_add(1);
-            self.has_scope = true;
-            context::set_attempt(self.context.attempt);
+        if let Some(again) = &mut self.again {
+            again.begin(core);
         }
-        self.started = core
-            .measures()
-            .then(|| ticket.seen.unwrap_or_else(Instant::now));
         self.ticket = ticket;
-        self.ends = Ends::Unknown;
+        if core.wants_start {
+            self.look_at_clock();
+        }
+        if let Some(alarm) = &mut self.alarm {
+            alarm.forget_end();
+        }
     }
 
     /// Whether another attempt may follow the one that runs.
-    #[inline]
     pub(super) fn may_repeat(&self, core: &Core) -> bool {
-        let attempts = core.retry.as_ref().map_or(1, |retry| retry.attempts);
-        self.made + 1 < attempts || core.waits_for_backend()
+        let made = self.again.as_ref().map_or(0, |again| again.made());
+        made + 1 < core.attempts() || core.waits_for_backend()
+    }
+
+    /// Enters the context of the attempt, where it has one of its own.
+    #[inline]
+    pub(super) fn enter(&mut self) -> Option<context::Entered<'_>> {
+        self.again.as_mut().map(|again| again.enter())
     }
 
     /// Runs code of the service in the context of the attempt.
     #[inline]
     pub(super) fn scoped<T>(&mut self, f: impl FnOnce() -> T) -> T {
-        if self.has_scope {
-            context::scope(&mut self.context, f)
-        } else {
-            f()
-        }
+        let entered = self.enter();
+        let result = f();
+        drop(entered);
+        result
     }
 
     /// Polls the attempt, and its end in time when it is pending.
@@ -139,53 +128,58 @@ impl Run {
         F: Future<Output = Result<T, E>>,
         E: Into<BoxError>,
     {
-        let guards = local.core.guards;
-        let polled = self.scoped(|| panic_guard::call(guards, || future.poll(cx)));
+        let polled = if local.core.guards {
+            match self.scoped(|| panic_guard::catch(|| future.poll(cx))) {
+                Ok(polled) => polled,
+                Err(panicked) => return Poll::Ready(Err(panicked.into())),
+            }
+        } else {
+            self.scoped(|| future.poll(cx))
+        };
         match polled {
-            Ok(Poll::Ready(result)) => Poll::Ready(result.map_err(Into::into)),
-            Ok(Poll::Pending) => self.poll_end(local, cx).map(Err),
-            Err(panicked) => Poll::Ready(Err(panicked.into())),
+            Poll::Ready(result) => Poll::Ready(result.map_err(Into::into)),
+            Poll::Pending => self.poll_end(local, cx).map(Err),
         }
     }
 
     fn poll_end<S, L>(&mut self, local: &Local<S, L>, cx: &mut Context<'_>) -> Poll<BoxError> {
-        if let Ends::Unknown = self.ends {
-            self.ends = self.find_end(local.core.timeout);
-        }
-        let (Ends::ByTimeout(until, _) | Ends::ByDeadline(until)) = self.ends else {
+        let known = self.alarm.as_ref().and_then(|alarm| alarm.ends);
+        let Some(ends) = known.or_else(|| self.find_end(local.core.timeout)) else {
             return Poll::Pending;
         };
-        ready!(self.poll_timer(local, until, cx));
-        Poll::Ready(match self.ends {
+        let (Ends::ByTimeout(until, _) | Ends::ByDeadline(until)) = ends;
+        let alarm = self.alarm.get_or_insert_with(|| local.alarm(until));
+        alarm.ends = Some(ends);
+        ready!(alarm.timer.poll_until(until, cx));
+        Poll::Ready(match ends {
             Ends::ByTimeout(_, limit) => {
                 local.core.tally.add_timed_out();
                 TimedOut { limit }.into()
             }
-            _ => self.deadline_passed(None),
+            Ends::ByDeadline(_) => self.deadline_passed(None),
         })
     }
 
-    fn find_end(&self, timeout: Option<Duration>) -> Ends {
-        let began = || self.ticket.seen.unwrap_or_else(Instant::now);
-        let by_timeout = timeout.and_then(|limit| Some((began().checked_add(limit)?, limit)));
-        match (by_timeout, self.context.deadline) {
-            (Some((at, limit)), None) => Ends::ByTimeout(at, limit),
-            (Some((at, limit)), Some(deadline)) if at < deadline => Ends::ByTimeout(at, limit),
-            (_, Some(deadline)) => Ends::ByDeadline(deadline),
-            (None, None) => Ends::Never,
+    fn find_end(&self, timeout: Option<Duration>) -> Option<Ends> {
+        // Not what was seen on the way in: a service may be ready long before it is called.
+        let now = Instant::now;
+        let timeout = timeout.and_then(|limit| Some((now().checked_add(limit)?, limit)));
+        match (timeout, self.context().deadline) {
+            (Some((at, limit)), None) => Some(Ends::ByTimeout(at, limit)),
+            (Some((at, limit)), Some(deadline)) if at < deadline => {
+                Some(Ends::ByTimeout(at, limit))
+            }
+            (_, Some(deadline)) => Some(Ends::ByDeadline(deadline)),
+            (None, None) => None,
         }
     }
 
-    fn poll_timer<S, L>(
-        &mut self,
-        local: &Local<S, L>,
-        until: Instant,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        if self.timer.is_none() {
-            self.timer = local.take_timer();
+    /// The context of the attempt: its own, or the one it is polled in.
+    fn context(&self) -> CallContext {
+        match &self.again {
+            Some(again) => again.context(),
+            None => context::current(),
         }
-        poll_until(&mut self.timer, until, cx)
     }
 
     /// What a parked call waits for, no longer than its deadline.
@@ -195,8 +189,9 @@ impl Run {
         entered: Poll<Result<Ticket, BoxError>>,
         cx: &mut Context<'_>,
     ) -> Poll<Result<Ticket, BoxError>> {
-        if let (Poll::Pending, Some(deadline)) = (&entered, self.context.deadline) {
-            ready!(self.poll_timer(local, deadline, cx));
+        if let (Poll::Pending, Some(deadline)) = (&entered, self.context().deadline) {
+            let alarm = self.alarm.get_or_insert_with(|| local.alarm(deadline));
+            ready!(alarm.timer.poll_until(deadline, cx));
             return Poll::Ready(Err(self.deadline_passed(None)));
         }
         entered
@@ -204,154 +199,57 @@ impl Run {
 
     #[cold]
     fn deadline_passed(&mut self, error: Option<BoxError>) -> BoxError {
-        let source = error.or_else(|| self.last.take());
+        let last = || self.again.as_mut().and_then(|again| again.take_error());
+        let source = error.or_else(last);
         DeadlinePassed { source }.into()
     }
 
-    pub(super) fn keep_error(&mut self, error: BoxError) {
-        self.last = Some(error);
-    }
-
-    /// Gives back what the attempt holds, and decides what follows it.
+    /// The attempt has answered, and the call is over.
     #[inline]
-    pub(super) fn settle<T>(
-        &mut self,
-        core: &Core,
-        charged: &Charged,
-        result: Result<T, BoxError>,
-    ) -> Step<T> {
-        match result {
-            Ok(answer) => {
-                self.release(core, Verdict::Success, false);
-                Step::Answer(Ok(answer))
-            }
-            Err(error) => match self.failed(core, charged, error) {
-                Ok((error, until)) => Step::Again { error, until },
-                Err(error) => Step::Answer(Err(error)),
-            },
-        }
+    pub(super) fn succeed<S, L>(&mut self, local: &Local<S, L>) {
+        self.release(&local.core, Verdict::Success, Latency::Telling);
+        self.end(local);
     }
 
-    /// `Ok` means that another attempt follows.
-    #[cold]
-    fn failed(
-        &mut self,
-        core: &Core,
-        charged: &Charged,
-        error: BoxError,
-    ) -> Result<(BoxError, Option<Instant>), BoxError> {
-        if error.is::<Interrupted>() {
-            self.release(core, Verdict::Ignored, false);
-            let source = self.last.take();
-            return Err(Interrupted { source }.into());
-        }
-        let class = class_of(core, &error);
-        let overloaded = matches!(class, Class::Overload { .. });
-        self.release(core, verdict(&class, &error), overloaded);
-        let now = Instant::now();
-        let after = match class {
-            Class::Permanent => return Err(error),
-            Class::Transient { after } => after,
-            Class::Overload { after } => {
-                hold(core, charged, after.and_then(|after| now.checked_add(after)));
-                after
-            }
-        };
-        // The service is down and the call is not to blame: it waits, and loses no attempt.
-        if core.waits_for_backend() && core.is_cut_off() {
-            return self.until_deadline(error, after.and_then(|after| now.checked_add(after)));
-        }
-        self.wait(core, error, after, now)
-    }
-
-    /// The wait before the next attempt, or why there is none.
-    fn wait(
-        &mut self,
-        core: &Core,
-        error: BoxError,
-        after: Option<Duration>,
-        now: Instant,
-    ) -> Result<(BoxError, Option<Instant>), BoxError> {
-        let Some(retry) = &core.retry else {
-            return Err(error);
-        };
-        self.made += 1;
-        let attempts = self.made;
-        if attempts >= retry.attempts {
-            return Err(match attempts {
-                1 => error,
-                _ => Exhausted {
-                    attempts,
-                    source: error,
-                }
-                .into(),
-            });
-        }
-        let Some(delay) = retry.backoff.delay(attempts, self.delay, &*error) else {
-            return Err(error);
-        };
-        self.delay = delay;
-        let delay = after.map_or(delay, |after| after.max(delay));
-        let (source, until) = self.until_deadline(error, now.checked_add(delay))?;
-        // What was decided here costs the service nothing, and a retry that will not be, too.
-        if !is_local(&*source) && !retry.budget.withdraw(now) {
-            core.tally.add_refused();
-            return Err(BudgetSpent { attempts, source }.into());
-        }
-        Ok((source, until))
-    }
-
-    /// A wait that would outlast the deadline is not begun.
-    fn until_deadline(
-        &mut self,
-        error: BoxError,
-        until: Option<Instant>,
-    ) -> Result<(BoxError, Option<Instant>), BoxError> {
-        match (until, self.context.deadline) {
-            (Some(until), Some(deadline)) if until >= deadline => {
-                Err(self.deadline_passed(Some(error)))
-            }
-            _ => Ok((error, until)),
-        }
-    }
-
-    /// The answer of a call that would be repeated, and cannot be: its request is gone.
-    #[cold]
-    pub(super) fn unrepeatable(&self, core: &Core, source: BoxError) -> BoxError {
-        match &core.breaker {
-            Some(breaker) if core.is_cut_off() => {
-                let open_for = breaker.status(Instant::now()).open_for;
-                let retry_after = open_for.unwrap_or_default();
-                Unavailable {
-                    retry_after,
-                    source,
-                }
-                .into()
-            }
-            _ => source,
+    /// The call is over: its alarm is for the next one.
+    #[inline]
+    pub(super) fn end<S, L>(&mut self, local: &Local<S, L>) {
+        if let Some(alarm) = self.alarm.take() {
+            local.keep(alarm);
         }
     }
 
     /// Gives back what the attempt holds, and says how it went.
     #[inline]
-    fn release(&mut self, core: &Core, verdict: Verdict, overloaded: bool) {
-        let took = self.started.take().map(|started| {
-            let now = Instant::now();
-            self.ticket.seen = Some(now);
-            now.saturating_duration_since(started)
-        });
+    fn release(&mut self, core: &Core, verdict: Verdict, latency: Latency) {
+        if core.wants_start {
+            return self.release_measured(core, verdict, latency);
+        }
         if let (Some(seats), true) = (&core.seats, self.ticket.permit) {
             self.ticket.permit = false;
-            seats.finish(took, overloaded, self.ticket.seen);
+            seats.permits().release();
         }
         if let (Some(breaker), Some(pass)) = (&core.breaker, self.ticket.pass.take()) {
-            let now = self.ticket.seen.unwrap_or_else(Instant::now);
-            breaker.record(pass, verdict, took, now);
+            // For a success that changes nothing, the clock as it was at the beginning will do.
+            let is_plain = verdict == Verdict::Success && !pass.is_probe();
+            let seen = self.ticket.seen.filter(|_| is_plain);
+            breaker.record(pass, verdict, None, seen.unwrap_or_else(Instant::now));
+        }
+    }
+
+    fn release_measured(&mut self, core: &Core, verdict: Verdict, latency: Latency) {
+        let now = Instant::now();
+        let took = now.saturating_duration_since(self.look_at_clock());
+        if let (Some(seats), true) = (&core.seats, self.ticket.permit) {
+            self.ticket.permit = false;
+            seats.finish(took, latency, now);
+        }
+        if let (Some(breaker), Some(pass)) = (&core.breaker, self.ticket.pass.take()) {
+            breaker.record(pass, verdict, Some(took), now);
         }
     }
 
     /// The call was dropped: its attempt says nothing of the service.
-    #[inline]
     pub(super) fn abandon(&mut self, core: &Core) {
         if let (Some(seats), true) = (&core.seats, self.ticket.permit) {
             self.ticket.permit = false;
@@ -361,40 +259,27 @@ impl Run {
             breaker.cancel(pass);
         }
     }
-
-    pub(super) fn timer(&mut self) -> &mut Option<Timer> {
-        &mut self.timer
-    }
 }
 
-fn class_of(core: &Core, error: &BoxError) -> Class {
-    core.classify.classify(&**error)
-}
+// === impl Alarm ===
 
-/// What an error says of the service: one that rejects the call has answered, and what
-/// was decided here says nothing.
-fn verdict(class: &Class, error: &BoxError) -> Verdict {
-    if is_local(&**error) || find::<Panicked>(&**error).is_some() {
-        return Verdict::Ignored;
+impl Alarm {
+    pub(super) fn new(until: Instant) -> Self {
+        Self {
+            ends: None,
+            timer: Timer::new(until),
+        }
     }
-    match class {
-        Class::Permanent => Verdict::Success,
-        Class::Transient { .. } | Class::Overload { .. } => Verdict::Failure,
-    }
-}
 
-/// Whoever shares the bucket waits too: the service asked all of them.
-fn hold(core: &Core, charged: &Charged, until: Option<Instant>) {
-    if let (Some(limiter), Some(want), Some(until)) = (&core.limiter, charged.want(core), until) {
-        limiter.hold(want.bucket, until);
+    pub(super) fn forget_end(&mut self) {
+        self.ends = None;
     }
 }
 
 impl fmt::Debug for Run {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.debug_struct("Run")
-            .field("context", &self.context)
-            .field("attempts", &self.made)
+            .field("again", &self.again)
             .finish_non_exhaustive()
     }
 }

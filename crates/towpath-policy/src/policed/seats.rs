@@ -16,6 +16,17 @@ pub(crate) struct Seats {
     adaptive: Option<Adaptive>,
 }
 
+/// What the time that a call took says of the service.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(super) enum Latency {
+    /// How fast it is.
+    Telling,
+    /// It has more than it can do.
+    Overloaded,
+    /// Nothing.
+    Meaningless,
+}
+
 impl Seats {
     pub(crate) fn new(options: &Concurrency) -> Self {
         let adaptive = options.adaptive_options().map(Adaptive::new);
@@ -42,9 +53,10 @@ impl Seats {
 
     /// A call has ended: gives its permit back, after it was looked at.
     #[inline]
-    pub(crate) fn finish(&self, took: Option<Duration>, overloaded: bool, now: Option<Instant>) {
-        if let (Some(adaptive), Some(took), Some(now)) = (&self.adaptive, took, now) {
+    pub(super) fn finish(&self, took: Duration, latency: Latency, now: Instant) {
+        if let (Some(adaptive), false) = (&self.adaptive, latency == Latency::Meaningless) {
             let (in_use, limit) = (self.permits.in_use(), self.permits.limit());
+            let overloaded = latency == Latency::Overloaded;
             let changed = adaptive.observe(now, took, overloaded, in_use, limit);
             if let Some(limit) = changed {
                 self.permits.set_limit(limit);

@@ -29,6 +29,10 @@ pub(crate) struct Bucket {
 
 /// What was admitted, as the algorithm counts it.
 #[derive(Debug)]
+#[cfg_attr(
+    shuttle,
+    expect(clippy::large_enum_variant, reason = "locks are large there")
+)]
 enum State {
     Points(Gcra),
     /// The lock is held for a few comparisons.
@@ -205,10 +209,11 @@ impl Gauge {
         Ok(())
     }
 
-    pub(super) fn give_back(&self, bucket: &Bucket, taken: Taken, now: Instant) {
+    pub(super) fn give_back(&self, bucket: &Bucket, taken: Taken, clock: impl Fn() -> Instant) {
         match (&bucket.state, taken.mark) {
             (State::Points(points), Mark::Point(mark)) => {
-                points.give_back(mark, taken.weight, &self.pace.load(), self.nanos(now));
+                let clock = || (self.pace.load(), self.nanos(clock()));
+                points.give_back(mark, taken.weight, clock);
             }
             (State::Log(log), Mark::Log(mark)) => lock(log).give_back(mark, taken.weight),
             _ => {}

@@ -1,11 +1,9 @@
 //! The generic cell rate algorithm on one atomic: what a bucket owes on the pace's clock.
 
-use std::sync::{
-    Mutex, PoisonError,
-    atomic::{AtomicU64, Ordering},
-};
+use std::sync::PoisonError;
 
-use super::pace::Pace;
+use super::{pace::Pace, returns::Returns};
+use crate::sync::{AtomicU64, Mutex, Ordering};
 
 /// A bucket is a point on the clock of what is earned; ahead of the clock it owes.
 #[derive(Debug)]
@@ -13,7 +11,7 @@ pub(super) struct Gcra {
     point: AtomicU64,
     /// All that was ever given back, on a clock that wraps around.
     back: AtomicU64,
-    giving_back: Mutex<()>,
+    returns: Mutex<Returns>,
 }
 
 /// How much may be owed before a call is admitted.
@@ -29,7 +27,10 @@ pub(super) enum Spacing {
 #[derive(Clone, Copy, Debug)]
 pub(super) struct Mark {
     point: u64,
+    /// All that had been given back, at least.
     back: u64,
+    /// All that had been given back, at most.
+    back_after: u64,
 }
 
 // === impl Gcra ===
@@ -40,7 +41,7 @@ impl Gcra {
         Self {
             point: AtomicU64::new(pace.earned(now)),
             back: AtomicU64::new(0),
-            giving_back: Mutex::new(()),
+            returns: Mutex::default(),
         }
     }
 
@@ -54,8 +55,8 @@ impl Gcra {
         now: u64,
     ) -> Result<Mark, u64> {
         let (earned, room) = (pace.earned(now), spacing.room(weight, pace));
-        // Read before the point: what is given back in between is then counted against
-        // this mark although it did not touch it, never the other way round.
+        // Read before the bucket is changed, and after: what is given back meanwhile is in
+        // doubt, and counted as what gives back less.
         let back = self.back.load(Ordering::Acquire);
         let mut point = self.point.load(Ordering::Acquire);
         loop {
@@ -65,7 +66,13 @@ impl Gcra {
             }
             let next = earned.wrapping_add(owed + pace.cost(weight));
             match self.replace(point, next) {
-                Ok(_) => return Ok(Mark { point: next, back }),
+                Ok(_) => {
+                    return Ok(Mark {
+                        point: next,
+                        back,
+                        back_after: self.back.load(Ordering::Acquire),
+                    });
+                }
                 Err(current) => point = current,
             }
         }
@@ -87,20 +94,24 @@ impl Gcra {
     ///
     /// All that came after the mark is then where it would be had so much less been taken
     /// there. More would admit too much: a place that nobody took in its time is gone.
-    pub(super) fn give_back(&self, mark: Mark, weight: u32, pace: &Pace, now: u64) {
-        let _one_at_a_time = self
-            .giving_back
-            .lock()
-            .unwrap_or_else(PoisonError::into_inner);
-        let before = self.back.load(Ordering::Relaxed);
-        let since = before.wrapping_sub(mark.back);
-        let unpaid = pace
-            .owed(mark.point, pace.earned(now))
-            .saturating_sub(since);
-        let back = unpaid.min(pace.cost(weight));
-        self.point.fetch_sub(back, Ordering::AcqRel);
-        self.back
-            .store(before.wrapping_add(back), Ordering::Release);
+    ///
+    /// The clock is read after the bucket is: all who took before are then in its past.
+    pub(super) fn give_back(&self, mark: Mark, weight: u32, clock: impl Fn() -> (Pace, u64)) {
+        let mut returns = self.returns.lock().unwrap_or_else(PoisonError::into_inner);
+        let since = returns.between(mark.latest(), mark.back);
+        let mut point = self.point.load(Ordering::Acquire);
+        let amount = loop {
+            let (pace, now) = clock();
+            let unpaid = pace.owed(mark.point, pace.earned(now));
+            let amount = unpaid.saturating_sub(since).min(pace.cost(weight));
+            match self.replace(point, point.wrapping_sub(amount)) {
+                Ok(_) => break amount,
+                Err(current) => point = current,
+            }
+        };
+        let total = self.back.load(Ordering::Relaxed).wrapping_add(amount);
+        returns.add(mark.earliest(), total, amount);
+        self.back.store(total, Ordering::Release);
     }
 
     /// What is to be earned until the bucket is as good as a fresh one.
@@ -112,6 +123,19 @@ impl Gcra {
     fn replace(&self, current: u64, new: u64) -> Result<u64, u64> {
         self.point
             .compare_exchange_weak(current, new, Ordering::AcqRel, Ordering::Acquire)
+    }
+}
+
+// === impl Mark ===
+
+/// Takes are in the order of where the bucket would be had nothing been given back.
+impl Mark {
+    fn earliest(self) -> u64 {
+        self.point.wrapping_add(self.back)
+    }
+
+    fn latest(self) -> u64 {
+        self.point.wrapping_add(self.back_after)
     }
 }
 

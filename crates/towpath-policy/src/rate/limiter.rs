@@ -2,7 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{
+        Arc, Mutex, MutexGuard, PoisonError,
+        atomic::{AtomicU64, Ordering},
+    },
 };
 
 use tokio::time::Instant;
@@ -24,6 +27,7 @@ pub(crate) struct Limiter {
     keys: Mutex<Keys>,
     /// Held while the gauge is changed.
     settings: Mutex<Settings>,
+    changes: AtomicU64,
     rejects: bool,
     remote: Option<Remote>,
 }
@@ -39,6 +43,7 @@ impl Limiter {
             global: Bucket::fresh(&gauge, None, now),
             gauge,
             keys: Mutex::new(Keys::new(settings.max_keys)),
+            changes: AtomicU64::new(0),
             rejects: settings.when_limited == WhenLimited::Reject,
             remote: options.store().map(|shared| Remote::new(shared, &settings)),
             settings: Mutex::new(settings),
@@ -83,7 +88,11 @@ impl Limiter {
     /// Gives back what was taken for a call that is not made, as far as it is still worth
     /// something: a place that nobody took in its time is gone.
     pub(crate) fn give_back(&self, bucket: &Bucket, taken: Taken, now: Instant) {
-        self.gauge.give_back(bucket, taken, now);
+        self.give_back_at(bucket, taken, || now.max(Instant::now()));
+    }
+
+    pub(super) fn give_back_at(&self, bucket: &Bucket, taken: Taken, clock: impl Fn() -> Instant) {
+        self.gauge.give_back(bucket, taken, clock);
         bucket.line().wake_first();
     }
 
@@ -119,6 +128,11 @@ impl Limiter {
         lock(&self.settings).rate
     }
 
+    /// How often the rate was changed: what a store answered before holds no more.
+    pub(crate) fn changes(&self) -> u64 {
+        self.changes.load(Ordering::SeqCst)
+    }
+
     pub(crate) fn rejects(&self) -> bool {
         self.rejects
     }
@@ -138,6 +152,7 @@ impl Limiter {
             settings.rate = rate;
             self.gauge.turn(&settings, now);
         }
+        self.changes.fetch_add(1, Ordering::SeqCst);
         self.wake_all_lines();
         Ok(())
     }

@@ -256,16 +256,6 @@ impl<L> RateLimit<L> {
     }
 }
 
-impl<L> RateLimit<L> {
-    /// Whether neither key nor weight looks at the request.
-    pub(crate) fn is_flat(&self) -> bool
-    where
-        L: 'static,
-    {
-        std::any::TypeId::of::<L>() == std::any::TypeId::of::<Flat>()
-    }
-}
-
 impl<L> Clone for RateLimit<L> {
     fn clone(&self) -> Self {
         Self {

@@ -4,12 +4,9 @@
 //! fast the clock runs and leaves every bucket as it is: no debt grows or shrinks, no
 //! budget appears. The clock wraps around; only distances are ever compared.
 
-use std::{
-    sync::atomic::{AtomicU32, AtomicU64, Ordering, fence},
-    time::Duration,
-};
+use std::time::Duration;
 
-use super::rate_value::Rate;
+use super::{rate_value::Rate, versioned::Versioned};
 
 /// A rate as it runs since some moment.
 ///
@@ -31,25 +28,8 @@ pub(super) struct Pace {
 }
 
 /// A pace that is read without a lock while another takes its place.
-///
-/// Two places: a reader has the current one, a writer fills the other. A reader looks
-/// again only when a writer came round to the place it was reading.
 #[derive(Debug)]
-pub(super) struct LivePace {
-    version: AtomicU64,
-    places: [Place; 2],
-}
-
-#[derive(Debug, Default)]
-struct Place {
-    since: AtomicU64,
-    origin: AtomicU64,
-    factor: AtomicU64,
-    shift: AtomicU32,
-    unit: AtomicU64,
-    most: AtomicU32,
-    reach: AtomicU64,
-}
+pub(super) struct LivePace(Versioned<7>);
 
 /// As long as the clock of a limiter should run until it comes round, in nanoseconds.
 const LONG: u128 = 100 * 365 * 86_400 * 1_000_000_000;
@@ -145,6 +125,35 @@ impl Pace {
             u64::MAX
         }
     }
+
+    #[inline]
+    fn into_numbers(self) -> [u64; 7] {
+        let (shift, most) = (self.shift.into(), self.most.into());
+        let Self {
+            since,
+            origin,
+            factor,
+            unit,
+            reach,
+            ..
+        } = self;
+        [since, origin, factor, shift, unit, most, reach]
+    }
+
+    #[inline]
+    #[expect(clippy::cast_possible_truncation, reason = "made of 32 bits")]
+    fn from_numbers([since, origin, factor, shift, unit, most, reach]: [u64; 7]) -> Self {
+        let (shift, most) = (shift as u32, most as u32);
+        Self {
+            since,
+            origin,
+            factor,
+            shift,
+            unit,
+            most,
+            reach,
+        }
+    }
 }
 
 /// Units per nanosecond as a fixed point number of 63 bits, and where its point is.
@@ -178,64 +187,16 @@ fn period(rate: Rate) -> u128 {
 
 impl LivePace {
     pub(super) fn new(pace: Pace) -> Self {
-        let live = Self {
-            version: AtomicU64::new(0),
-            places: Default::default(),
-        };
-        live.places[0].store(pace);
-        live
+        Self(Versioned::new(pace.into_numbers()))
     }
 
     #[inline]
     pub(super) fn load(&self) -> Pace {
-        loop {
-            let version = self.version.load(Ordering::Acquire);
-            let pace = self.place(version).load();
-            fence(Ordering::Acquire);
-            if self.version.load(Ordering::Relaxed) == version {
-                return pace;
-            }
-        }
+        Pace::from_numbers(self.0.load())
     }
 
-    /// Replaces the pace. One at a time: the caller holds the lock of the settings.
+    /// Replaces the pace. One at a time: the caller holds a lock.
     pub(super) fn store(&self, pace: Pace) {
-        let next = self.version.load(Ordering::Relaxed) + 1;
-        // Readers of the place that is written now must see that the version moved on.
-        fence(Ordering::Release);
-        self.place(next).store(pace);
-        self.version.store(next, Ordering::Release);
-    }
-
-    #[inline]
-    fn place(&self, version: u64) -> &Place {
-        &self.places[usize::from(version % 2 == 1)]
-    }
-}
-
-// === impl Place ===
-
-impl Place {
-    #[inline]
-    fn load(&self) -> Pace {
-        Pace {
-            since: self.since.load(Ordering::Relaxed),
-            origin: self.origin.load(Ordering::Relaxed),
-            factor: self.factor.load(Ordering::Relaxed),
-            shift: self.shift.load(Ordering::Relaxed),
-            most: self.most.load(Ordering::Relaxed),
-            unit: self.unit.load(Ordering::Relaxed),
-            reach: self.reach.load(Ordering::Relaxed),
-        }
-    }
-
-    fn store(&self, pace: Pace) {
-        self.since.store(pace.since, Ordering::Relaxed);
-        self.origin.store(pace.origin, Ordering::Relaxed);
-        self.factor.store(pace.factor, Ordering::Relaxed);
-        self.shift.store(pace.shift, Ordering::Relaxed);
-        self.most.store(pace.most, Ordering::Relaxed);
-        self.unit.store(pace.unit, Ordering::Relaxed);
-        self.reach.store(pace.reach, Ordering::Relaxed);
+        self.0.store(pace.into_numbers());
     }
 }

@@ -3,7 +3,7 @@
 use std::{
     future::poll_fn,
     mem,
-    pin::{Pin, pin},
+    pin::Pin,
     task::{Context, Poll, Waker},
 };
 
@@ -102,6 +102,7 @@ fn end(heap: &Heap, tokens_left: usize, tasks: impl IntoIterator<Item = JoinHand
     join(tasks);
     assert_eq!(heap.tokens.load(Ordering::SeqCst), tokens_left);
     assert!(heap.line.is_empty());
+    assert_eq!(heap.line.len(), 0);
 }
 
 #[test]
@@ -233,11 +234,12 @@ fn control_a_place_that_moves_and_keeps_its_waker_is_not_woken() {
         let mut place = Place::default();
         heap.line.join(&mut place, Waker::noop());
         let givers = givers(&heap, 1, 1);
-        let mut moved = pin!(poll_fn(|_| match heap.try_take() {
-            true => Poll::Ready(()),
-            false => Poll::Pending,
+        block_on(poll_fn(|_| {
+            if heap.try_take() {
+                return Poll::Ready(());
+            }
+            Poll::Pending
         }));
-        block_on(moved.as_mut());
         heap.line.leave(&mut place);
         end(&heap, 0, givers);
     });

@@ -48,7 +48,7 @@ impl World {
 
     /// Nobody waits or runs, and there are as many permits as the limit says.
     fn assert_idle(self: &Arc<Self>) {
-        assert_eq!(self.permits.in_use(), 0);
+        assert_eq!((self.permits.in_use(), self.permits.waiting()), (0, 0));
         let all: Vec<_> = (0..self.permits.limit())
             .map(|_| Acquire::new(self).poll_once().expect("there is one"))
             .collect();

@@ -120,7 +120,8 @@ impl<S, C, X, D, P: ToStack> Processor<S, C, X, D, P> {
     }
 
     /// Another answer for messages whose attempts have failed. What it does not answer is
-    /// rejected, and gets its dead letter, as ever.
+    /// rejected, and gets its dead letter, as ever. A [`Failure`](towpath_core::Failure) is a
+    /// decision, and stays.
     #[must_use]
     pub fn fallback<Fa: Part>(
         self,

@@ -29,7 +29,8 @@ impl Control {
         let opened = Arc::new(AtomicU64::new(0));
         let counter = opened.clone();
         let counts = handle.on_breaker_change(move |change| {
-            if state(change.to) == BreakerState::Open {
+            let opens = |state| state == BreakerState::Open;
+            if opens(state(change.to)) && !opens(state(change.from)) {
                 counter.fetch_add(1, Relaxed);
             }
         });
@@ -120,11 +121,10 @@ impl PolicyControl for Control {
 
     fn observe(&self, listener: Weak<PolicyListener>) {
         let subscription = self.handle.on_breaker_change(move |change| {
-            if let Some(listener) = listener.upgrade() {
-                listener(EventKind::BreakerChanged {
-                    from: state(change.from),
-                    to: state(change.to),
-                });
+            let (from, to) = (state(change.from), state(change.to));
+            // Held where it is already changes nothing for the messages.
+            if let (true, Some(listener)) = (from != to, listener.upgrade()) {
+                listener(EventKind::BreakerChanged { from, to });
             }
         });
         if let Ok(subscription) = subscription {

@@ -1,7 +1,12 @@
 //! The parts of a stack that are there or not: dedup, fallback, hedge.
 
+use std::error::Error;
+
 use tower_layer::Identity;
-use towpath_policy::{Fallback, Hedge, HedgeLayer, InvalidOptions};
+use towpath_core::{Failure, find};
+use towpath_policy::{
+    Dedup, DedupLayer, Fallback, Hedge, HedgeLayer, InvalidOptions, Problems,
+};
 
 /// Options of a layer that a stage may have.
 pub trait Part: Clone + Send + Sync + 'static {
@@ -13,6 +18,11 @@ pub trait Part: Clone + Send + Sync + 'static {
     /// # Errors
     /// Fails when an option makes no sense.
     fn build(&self) -> Result<Self::Layer, InvalidOptions>;
+
+    /// Adds what is wrong with the options.
+    fn problems(&self, problems: &mut Problems) {
+        let _ = problems;
+    }
 
     /// A few words for the topology; `None` when it is not there.
     fn describe(&self) -> Option<String>;
@@ -41,8 +51,31 @@ impl Part for Hedge {
         Self::build(self)
     }
 
+    fn problems(&self, problems: &mut Problems) {
+        Self::problems(self, problems);
+    }
+
     fn describe(&self) -> Option<String> {
         Some("hedge".to_owned())
+    }
+}
+
+impl<K> Part for Dedup<K>
+where
+    K: Clone + Send + Sync + 'static,
+{
+    type Layer = DedupLayer<K>;
+
+    fn build(&self) -> Result<DedupLayer<K>, InvalidOptions> {
+        self.clone().build()
+    }
+
+    fn problems(&self, problems: &mut Problems) {
+        Self::problems(self, problems);
+    }
+
+    fn describe(&self) -> Option<String> {
+        Some("dedup".to_owned())
     }
 }
 
@@ -54,7 +87,9 @@ where
     type Layer = Self;
 
     fn build(&self) -> Result<Self, InvalidOptions> {
-        Ok(self.clone())
+        // What a handler has decided about its message holds.
+        let decided = |error: &(dyn Error + 'static)| find::<Failure>(error).is_some();
+        Ok(self.clone().passing(decided))
     }
 
     fn describe(&self) -> Option<String> {

@@ -84,6 +84,7 @@ impl<L: 'static, R: 'static, Du: Part, Fa: Part, He: Part> Stack<L, R, Du, Fa, H
         if policies.parks() && !policies.limits_concurrency() {
             policies = policies.concurrency(Concurrency::limit(concurrency));
         }
+        self.problems(&policies).into_result()?;
         let classify = OnStage(policies.classifier());
         Ok(Built {
             deadline: self.deadline.unwrap_or_default().build()?,
@@ -92,6 +93,18 @@ impl<L: 'static, R: 'static, Du: Part, Fa: Part, He: Part> Stack<L, R, Du, Fa, H
             hedge: self.hedge.build()?,
             policies: policies.classify(classify).build()?,
         })
+    }
+
+    /// All that is wrong, in every part.
+    fn problems(&self, policies: &Policies<L, R>) -> Problems {
+        let mut problems = Problems::new();
+        let deadline = self.deadline.unwrap_or_default();
+        problems.within("deadline", |problems| deadline.problems(problems));
+        problems.within("dedup", |problems| self.dedup.problems(problems));
+        problems.within("fallback", |problems| self.fallback.problems(problems));
+        problems.within("hedge", |problems| self.hedge.problems(problems));
+        policies.problems(&mut problems);
+        problems
     }
 
     fn words(&self) -> Vec<String> {

@@ -43,7 +43,9 @@ impl Expect {
             return self.given_up((inner, inner));
         };
         let attempts = timeout * self.attempts;
-        self.given_up((attempts, attempts + self.longest_backoff()))
+        // The second of two calls begins later, and may end last.
+        let later = self.hedge.unwrap_or_default();
+        self.given_up((attempts, attempts + self.longest_backoff() + later))
     }
 
     /// As long as the waits between the attempts of one call may be, all together.

@@ -8,6 +8,8 @@ mod limits;
 mod results;
 #[path = "broken/waits.rs"]
 mod waits;
+#[path = "broken/words.rs"]
+mod words;
 
 use std::sync::{Mutex, MutexGuard};
 

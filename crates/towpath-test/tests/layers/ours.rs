@@ -4,6 +4,8 @@
 mod around;
 #[path = "ours/policies.rs"]
 mod policies;
+#[path = "ours/shared.rs"]
+mod shared;
 #[path = "ours/stack.rs"]
 mod stack;
 

@@ -1,5 +1,7 @@
 //! The policies of a stage, in a pipeline.
 
+mod breaking;
+
 use std::time::Duration;
 
 use tokio::time::Instant;

@@ -9,10 +9,10 @@ pub(super) struct Usual {
     mean: Duration,
 }
 
-/// How much of a latency counts that the limit is not the reason of.
+/// How much of a window counts in which the limit was not what made calls slow.
 const UNLOADED: f64 = 0.25;
 
-/// How much of any other counts, where it may.
+/// How much of any other counts, if it does.
 const LOADED: f64 = 0.1;
 
 /// A window is slow when its mean is off by more than so many standard errors.
@@ -39,8 +39,8 @@ impl Usual {
         latency.min(self.mean * CAP)
     }
 
-    /// How many times the usual latency the sample is, the other way round: the part of the
-    /// calls that the service bears without a queue.
+    /// The part of the calls that the service bears without a queue, when all that it takes
+    /// longer is a queue.
     pub(super) fn ratio_to(&self, sample: &Sample) -> f64 {
         self.mean.as_secs_f64() / sample.latency
     }
@@ -50,11 +50,13 @@ impl Usual {
         sample.latency > tolerated + sample.error * ERRORS
     }
 
-    /// Ages by one window. `unloaded`: the limit cannot be the reason of its latency.
-    pub(super) fn learn(&mut self, sample: &Sample, unloaded: bool, limit_reached: bool) {
-        if unloaded {
+    /// Ages by one window.
+    ///
+    /// A higher latency of calls that the limit held up may be its own doing.
+    pub(super) fn learn(&mut self, sample: &Sample, is_unloaded: bool, is_held_up: bool) {
+        if is_unloaded {
             self.follow(sample, UNLOADED);
-        } else if !limit_reached || self.ratio_to(sample) > 1.0 {
+        } else if !is_held_up || self.ratio_to(sample) > 1.0 {
             self.follow(sample, LOADED);
         }
     }

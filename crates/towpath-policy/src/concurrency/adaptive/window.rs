@@ -4,6 +4,7 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
+use super::to_f64;
 use crate::words::LONGEST;
 
 /// Begins with its first call.
@@ -100,17 +101,16 @@ impl Window {
 // === impl Sample ===
 
 impl Sample {
-    /// The part of the latency that the number of calls does not explain, when fewer run than
-    /// before: 0 when it fell with them, 1 when it stayed.
+    /// How many calls ran for each that ran before.
+    pub(super) fn calls_per(&self, before: &Self) -> f64 {
+        to_f64(self.in_use) / to_f64(before.in_use.max(1))
+    }
+
+    /// The part of the latency that the number of calls does not explain, now that fewer run
+    /// than before: 0 when it fell as they did, 1 when it stayed.
     pub(super) fn unexplained_since(&self, before: &Self) -> f64 {
+        let calls = self.calls_per(before);
         let latency = self.latency / before.latency;
-        let in_use = super::to_f64(self.in_use) / super::to_f64(before.in_use.max(1));
-        if in_use > MOST_OF {
-            return 0.0;
-        }
-        ((latency - in_use) / (1.0 - in_use)).clamp(0.0, 1.0)
+        ((latency - calls) / (1.0 - calls)).clamp(0.0, 1.0)
     }
 }
-
-/// So few calls less have no effect that could be told from noise.
-const MOST_OF: f64 = 0.95;

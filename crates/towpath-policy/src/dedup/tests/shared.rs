@@ -12,10 +12,13 @@ use tokio::time::Instant;
 use super::*;
 use crate::dedup::{Claim, Claimed, DedupStore, DedupStoreFailed};
 
+/// Who holds each key, or nobody when it is done; and until when.
+type Keys = HashMap<Key, (Option<(u64, u64)>, Instant)>;
+
 /// A store in memory that may be told to fail or to hang.
 #[derive(Debug, Default)]
 struct Fake {
-    keys: Mutex<HashMap<Key, (Option<(u64, u64)>, Instant)>>,
+    keys: Mutex<Keys>,
     mood: Mutex<Mood>,
     renewed: Mutex<u32>,
 }
@@ -35,7 +38,7 @@ impl Fake {
 
     fn answer<T: Send + 'static>(
         &self,
-        answer: impl FnOnce(&mut HashMap<Key, (Option<(u64, u64)>, Instant)>) -> T,
+        answer: impl FnOnce(&mut Keys) -> T,
     ) -> BoxFuture<'static, Result<T, BoxError>> {
         match *self.mood.lock().unwrap() {
             Mood::Failing => ready(Err("no store".into())).boxed(),

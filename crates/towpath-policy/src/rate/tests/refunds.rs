@@ -54,6 +54,49 @@ fn a_place_that_nobody_took_in_its_time_is_gone() {
 }
 
 #[test]
+fn what_was_given_back_before_counts_against_what_came_after() {
+    let mut bench = Bench::of(&RateLimit::per_second(1).burst(4));
+    let (first, second) = (bench.take(2).unwrap(), bench.take(2).unwrap());
+    bench.give_back(first);
+    bench.at(NANOS_PER_SECOND + MILLI);
+    assert_eq!(bench.drain(), 3);
+    bench.give_back(second);
+    assert_eq!(
+        bench.drain(),
+        1,
+        "more than four at once with a burst of four"
+    );
+}
+
+#[test]
+fn all_that_is_taken_may_be_given_back_in_any_order() {
+    for order in [[0, 1, 2, 3], [3, 2, 1, 0], [2, 0, 3, 1]] {
+        for options in [
+            RateLimit::per_second(1).burst(8),
+            RateLimit::per_second(8).sliding_window(),
+        ] {
+            let bench = Bench::of(&options);
+            let taken = [2, 1, 4, 1].map(|weight| bench.take(weight).unwrap());
+            assert_eq!(bench.drain(), 0);
+            order.map(|which| bench.give_back(taken[which]));
+            assert_eq!(bench.drain(), 8, "{options}, {order:?}");
+        }
+    }
+}
+
+#[test]
+fn thousands_that_are_cancelled_from_the_last_to_the_first_are_given_back() {
+    let bench = Bench::of(&RateLimit::per_second(1000).burst(5000));
+    let taken: Vec<_> = (0..5000).map(|_| bench.take(1).unwrap()).collect();
+    taken
+        .into_iter()
+        .rev()
+        .for_each(|taken| bench.give_back(taken));
+    let left = bench.drain();
+    assert!(left >= 2500, "{left}");
+}
+
+#[test]
 fn giving_back_wakes_the_first_of_the_line() {
     let bench = Bench::of(&RateLimit::per_second(1).burst(1));
     let mut waiter = Waiter::default();

@@ -74,6 +74,15 @@ fn what_weighs_more_than_the_count_never_fits_a_window() {
 }
 
 #[test]
+fn a_window_counts_who_is_behind_as_the_last_to_come() {
+    let mut bench = Bench::of(&RateLimit::per_second(2).sliding_window());
+    assert!(bench.at(500 * MILLI).admits(1));
+    assert!(bench.at(0).admits(1));
+    assert!(!bench.at(NANOS_PER_SECOND).admits(1));
+    assert_eq!(bench.at(1500 * MILLI).drain(), 2);
+}
+
+#[test]
 fn a_window_that_shrinks_waits_until_there_is_room_again() {
     let mut bench = Bench::of(&RateLimit::per_second(10).sliding_window());
     assert_eq!(bench.drain(), 10);

@@ -3,9 +3,10 @@
 use std::pin::pin;
 
 use futures_util::future::select;
-use tokio::time::{Instant, timeout_at};
+use tokio::time::{Instant, sleep, timeout_at};
 
 use crate::layer::{
+    Act,
     caller::{Caller, Step},
     trial::{SLACK, Stand, Trial, Verdict},
 };
@@ -34,6 +35,11 @@ pub(super) async fn check(trial: &Trial) -> Verdict {
         }
         trial
             .play(async |stand: &Stand| refused(stand, wait).await)
+            .await?;
+    }
+    for called in [false, true] {
+        trial
+            .play(async |stand: &Stand| first_after_opening(stand, called).await)
             .await?;
     }
     Ok(())
@@ -119,6 +125,31 @@ async fn gets_in(stand: &Stand, wait: Wait, mut caller: Caller) -> Verdict {
     stand.ensure(got_in, || {
         format!("the other one does not get in: {step:?}")
     })
+}
+
+/// The first call that may try, after none was let in for a while, is dropped: another may
+/// try at once.
+async fn first_after_opening(stand: &Stand, called: bool) -> Verdict {
+    let wait = Wait::Opening;
+    if !wait.applies(&stand.expect) {
+        return Ok(());
+    }
+    drop(wait.begin(stand).await?);
+    sleep(wait.lasts(&stand.expect) + SLACK).await;
+    stand.script.always(Act::answer().held());
+    let mut first = stand.caller();
+    if called {
+        stand.scene("the first call after none was let in is dropped while it runs");
+        let got_in = stand.gets_in(&mut first).await?;
+        stand.ensure(got_in, || "it does not get in".to_owned())?;
+    } else {
+        stand.scene("a service is ready after none was let in, and is dropped");
+        first.step();
+    }
+    drop(first);
+    stand.calm().await;
+    let got_in = stand.gets_in(&mut stand.caller()).await?;
+    stand.ensure(got_in, || "the next one does not get in".to_owned())
 }
 
 /// Calls that are refused take nothing.

@@ -236,6 +236,57 @@ impl Service<u64> for CountsRejected {
     }
 }
 
+/// Lets none in for a minute after a failure, then one on trial; forgets that one when it
+/// is dropped.
+#[derive(Clone)]
+struct ForgetsItsTrial {
+    inner: Probe,
+    gate: Arc<Mutex<Gate>>,
+}
+
+#[derive(Default)]
+struct Gate {
+    opened: Option<Instant>,
+    is_trying: bool,
+}
+
+impl Gate {
+    fn lets_in(&mut self) -> bool {
+        match self.opened {
+            None => true,
+            Some(opened) if self.is_trying || opened.elapsed() < MINUTE => false,
+            Some(_) => {
+                self.is_trying = true;
+                true
+            }
+        }
+    }
+}
+
+impl Service<u64> for ForgetsItsTrial {
+    type Response = u64;
+    type Error = BoxError;
+    type Future = BoxFuture<'static, Result<u64, BoxError>>;
+
+    fn poll_ready(&mut self, cx: &mut Context<'_>) -> Poll<Result<(), BoxError>> {
+        self.inner.poll_ready(cx).map_err(Into::into)
+    }
+
+    fn call(&mut self, request: u64) -> Self::Future {
+        if !lock(&self.gate).lets_in() {
+            return Box::pin(async { Err("it is open".into()) });
+        }
+        let (reply, gate) = (self.inner.call(request), self.gate.clone());
+        Box::pin(async move {
+            let result = reply.await;
+            let opened = result.is_err().then(Instant::now);
+            let is_trying = false;
+            *lock(&gate) = Gate { opened, is_trying };
+            Ok(result?)
+        })
+    }
+}
+
 fn by_hand(fault: Fault) -> Suite {
     Suite::new(move |inner| ByHand::new(inner, fault)).runs_at_most(PLACES)
 }
@@ -310,4 +361,14 @@ fn a_rejected_call_that_counts() {
     });
     let suite = suite.admits(2, MINUTE).rejects();
     finds(&suite, Rule::Cancellation, "calls are refused");
+}
+
+#[test]
+fn a_trial_that_is_lost_with_a_dropped_call() {
+    let suite = Suite::new(|inner| ForgetsItsTrial {
+        inner,
+        gate: Arc::default(),
+    });
+    let suite = suite.opens_after(1, MINUTE).rejects();
+    finds(&suite, Rule::Cancellation, "the next one does not get in");
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use tower::Layer;
-use towpath_policy::{Deadline, Fallback, Hedge};
+use towpath_policy::{Deadline, Dedup, Fallback, Hedge};
 use towpath_test::layer::{Probe, Suite, assert_layer};
 
 use super::built;
@@ -27,6 +27,7 @@ fn a_deadline_that_no_call_has() {
 
 #[test]
 fn a_fallback_to_a_value() {
+    assert_layer::<u64, u64, _>(&Fallback::value(0));
     Suite::new(|inner| Fallback::value(0).layer(inner))
         .answers_errors()
         .check();
@@ -42,6 +43,12 @@ fn a_fallback_to_another_service_that_answers() {
 #[test]
 fn a_fallback_that_is_not_for_these_errors() {
     Suite::new(|inner| Fallback::value(0).when(|_| false).layer(inner)).check();
+}
+
+#[test]
+fn a_dedup() {
+    Suite::new(|inner| built(Dedup::by_key(|number: &u64| *number).build()).layer(inner)).check();
+    assert_layer::<u64, u64, _>(&built(Dedup::by_key(|number: &u64| *number).build()));
 }
 
 #[test]

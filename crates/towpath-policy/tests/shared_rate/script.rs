@@ -1,0 +1,196 @@
+//! What the script does, asked by one process.
+
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
+use std::time::Duration;
+
+use redis::Commands;
+use towpath_policy::{Decision, Quota, Rate, RateRequest, RateStore, RedisStore};
+
+use crate::server::Server;
+
+async fn ask(store: &RedisStore, request: &RateRequest) -> Decision {
+    store.acquire(request.clone()).await.unwrap()
+}
+
+/// How many tokens of weight one there are at once.
+async fn drain(store: &RedisStore, request: &RateRequest) -> u32 {
+    let mut admitted = 0;
+    while ask(store, request).await == Decision::Admitted {
+        admitted += 1;
+    }
+    admitted
+}
+
+fn request(name: &str, rate: Rate, burst: u32) -> RateRequest {
+    RateRequest::new(name, Quota::new(rate, burst))
+}
+
+fn hourly(count: u32) -> Rate {
+    Rate::new(count, Duration::from_secs(3600))
+}
+
+#[tokio::test]
+async fn a_budget_admits_its_burst_and_then_says_how_long_to_wait() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, request) = (server.store(), request("api", hourly(1), 5));
+    assert_eq!(drain(&store, &request).await, 5);
+    let Decision::Wait(time) = ask(&store, &request).await else {
+        panic!("there is nothing left")
+    };
+    let hour = Duration::from_secs(3600);
+    assert!(
+        time <= hour && time > hour - Duration::from_secs(60),
+        "{time:?}"
+    );
+}
+
+#[tokio::test]
+async fn names_and_keys_have_budgets_of_their_own() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = server.store();
+    let one = request("api", hourly(1), 1);
+    for request in [
+        one.clone(),
+        request("other", hourly(1), 1),
+        one.clone().key(7_u64),
+        one.key("7"),
+    ] {
+        assert_eq!(drain(&store, &request).await, 1, "{request:?}");
+    }
+}
+
+#[tokio::test]
+async fn weights_are_taken_whole_or_not_at_all() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, one) = (server.store(), request("api", hourly(1), 10));
+    assert_eq!(
+        ask(&store, &one.clone().weight(7)).await,
+        Decision::Admitted
+    );
+    assert!(matches!(
+        ask(&store, &one.clone().weight(4)).await,
+        Decision::Wait(_)
+    ));
+    assert_eq!(
+        ask(&store, &one.clone().weight(3)).await,
+        Decision::Admitted
+    );
+    assert!(matches!(ask(&store, &one).await, Decision::Wait(_)));
+}
+
+#[tokio::test]
+async fn spaced_calls_keep_their_distance() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = server.store();
+    let mut spaced = request("api", hourly(60), 60);
+    spaced.quota.spaced = true;
+    assert_eq!(
+        ask(&store, &spaced.clone().weight(30)).await,
+        Decision::Admitted
+    );
+    let Decision::Wait(time) = ask(&store, &spaced).await else {
+        panic!("the next comes thirty minutes later")
+    };
+    assert!(time > Duration::from_secs(29 * 60) && time <= Duration::from_secs(30 * 60));
+}
+
+#[tokio::test]
+async fn what_is_owed_stays_owed_at_another_rate() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = server.store();
+    assert_eq!(drain(&store, &request("api", hourly(3600), 100)).await, 100);
+    assert_eq!(drain(&store, &request("api", hourly(7), 100)).await, 0);
+    assert_eq!(drain(&store, &request("api", hourly(7), 150)).await, 50);
+}
+
+#[tokio::test]
+async fn what_is_denied_writes_nothing() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, request) = (server.store(), request("api", hourly(1), 2));
+    drain(&store, &request).await;
+    let mut connection = server.connection();
+    let key = "towpath:rate:\"api\"";
+    let before: String = connection.get(key).unwrap();
+    drain(&store, &request).await;
+    let after: String = connection.get(key).unwrap();
+    assert_eq!(before, after);
+}
+
+#[tokio::test]
+async fn a_budget_that_is_full_again_leaves_no_key() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, request) = (server.store(), request("api", Rate::per_second(20), 20));
+    drain(&store, &request).await;
+    let mut connection = server.connection();
+    let left: i64 = connection.pttl("towpath:rate:\"api\"").unwrap();
+    assert!((500..=1002).contains(&left), "{left} ms until it is full");
+    let start = std::time::Instant::now();
+    while connection.dbsize() > 0 {
+        assert!(start.elapsed() < Duration::from_secs(10), "the key stays");
+        tokio::time::sleep(Duration::from_millis(10)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_back_by_an_hour_stops_nothing_and_floods_nothing() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, request) = (server.store(), request("api", hourly(7_200), 10));
+    drain(&store, &request).await;
+    let mut connection = server.connection();
+    // As if what is owed had been written by a clock that was an hour ahead.
+    let key = "towpath:rate:\"api\"";
+    let kept: String = connection.get(key).unwrap();
+    let (at, rest) = kept.split_once(':').unwrap();
+    let ahead = at.parse::<u64>().unwrap() + 3_600_000_000;
+    let () = connection.set(key, format!("{ahead}:{rest}")).unwrap();
+    assert!(drain(&store, &request).await <= 1);
+    let start = std::time::Instant::now();
+    while ask(&store, &request).await != Decision::Admitted {
+        assert!(
+            start.elapsed() < Duration::from_secs(10),
+            "nothing is earned"
+        );
+        tokio::time::sleep(Duration::from_millis(5)).await;
+    }
+}
+
+#[tokio::test]
+async fn a_server_that_forgot_the_script_is_told_again() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, request) = (server.store(), request("api", hourly(1), 2));
+    assert_eq!(ask(&store, &request).await, Decision::Admitted);
+    redis::cmd("SCRIPT")
+        .arg("FLUSH")
+        .exec(&mut server.connection())
+        .unwrap();
+    assert_eq!(ask(&store, &request).await, Decision::Admitted);
+}
+
+trait Size {
+    fn dbsize(&mut self) -> usize;
+}
+
+impl Size for redis::Connection {
+    fn dbsize(&mut self) -> usize {
+        redis::cmd("DBSIZE").query(self).unwrap()
+    }
+}
