@@ -8,6 +8,8 @@ mod datum;
 mod eager;
 mod floor;
 mod loops;
+#[cfg(feature = "peers")]
+mod resilience;
 mod spawned;
 mod stream;
 mod towpath;
@@ -27,6 +29,8 @@ pub fn all() -> Vec<Case> {
     cases.extend(channel::CASES);
     cases.extend(spawned::CASES);
     cases.extend(calls::CASES);
+    #[cfg(feature = "peers")]
+    cases.extend(resilience::CASES);
     cases.sort_by_key(|case| case.job);
     cases
 }

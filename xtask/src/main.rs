@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod error;
 mod markdown;
+mod services;
 mod test;
 mod tidy;
 mod workspace;
@@ -19,6 +20,8 @@ Usage: cargo xtask <command>
 Commands:
   test                     everything that must pass: format, tidy, lints, tests, docs, examples
   tidy                     the house rules alone: dependency edges, documents, source files
+  services                 puts the servers in place that tests start; where one is missing, it
+                           is installed with apt-get, as root or with sudo, and not started
   bench [--gate] [--json]  the measurements; --gate fails when a limit is passed,
                            --json prints one line of JSON per benchmark
 ";
@@ -36,6 +39,7 @@ fn dispatch(root: &Path, words: &[&str]) -> ExitCode {
     match words {
         ["test"] => test::run(root),
         ["tidy"] => tidy::run(root),
+        ["services"] => services::run(root),
         ["bench", rest @ ..] if rest.iter().all(|arg| bench::FLAGS.contains(arg)) => {
             bench::run(root, rest)
         }

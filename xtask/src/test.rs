@@ -1,4 +1,4 @@
-//! `cargo xtask test`: everything that must pass, cheapest first.
+//! `cargo xtask test`: everything that must pass, the cheap steps first.
 //!
 //! Each step runs even when an earlier one failed, unless it needs that one. The last line of
 //! the output counts the steps: `N passed, N failed`.
@@ -8,7 +8,9 @@ use std::process::ExitCode;
 
 mod clock;
 mod flights;
+mod model;
 mod outcome;
+mod shared;
 mod steps;
 mod summary;
 

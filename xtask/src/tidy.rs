@@ -14,6 +14,7 @@ mod architecture;
 mod edges;
 mod form;
 mod ignored;
+mod licences;
 mod machine_paths;
 mod mentions;
 mod semantics;
@@ -44,7 +45,7 @@ impl fmt::Display for Violation {
 
 type Rule = fn(&Workspace) -> Vec<Violation>;
 
-const RULES: [Rule; 7] = [
+const RULES: [Rule; 8] = [
     edges::check,
     architecture::check,
     mentions::check,
@@ -52,6 +53,7 @@ const RULES: [Rule; 7] = [
     ignored::check,
     semantics::check,
     machine_paths::check,
+    licences::check,
 ];
 
 /// Checks the checkout, prints what is wrong, and succeeds when nothing is.

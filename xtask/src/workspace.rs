@@ -11,6 +11,8 @@ mod metadata;
 #[derive(Debug, Default)]
 pub(crate) struct Workspace {
     pub(crate) packages: Vec<Package>,
+    /// What they build on, directly or not, on any platform.
+    pub(crate) externals: Vec<External>,
     pub(crate) files: Vec<TextFile>,
     pub(crate) target_dir: PathBuf,
 }
@@ -24,6 +26,16 @@ pub(crate) struct Package {
     pub(crate) dependencies: Vec<Dependency>,
     /// Names of the integration tests.
     pub(crate) tests: Vec<String>,
+    pub(crate) features: Vec<String>,
+}
+
+/// A package from elsewhere.
+#[derive(Debug)]
+pub(crate) struct External {
+    pub(crate) name: String,
+    pub(crate) version: String,
+    /// The expression in its manifest.
+    pub(crate) licence: Option<String>,
 }
 
 /// A dependency that a manifest declares, optional or not.
@@ -64,11 +76,12 @@ impl Workspace {
     /// Reads the checkout below `root`.
     pub(crate) fn load(root: &Path) -> Result<Self, Error> {
         let mut workspace = metadata::read(root)?;
+        workspace.externals = metadata::read_externals(root)?;
         workspace.files = files::read(root)?;
         Ok(workspace)
     }
 
-    /// Reads only what cargo knows; `files` stays empty.
+    /// Reads only what our own manifests say; `externals` and `files` stay empty.
     pub(crate) fn load_packages(root: &Path) -> Result<Self, Error> {
         metadata::read(root)
     }
@@ -79,6 +92,19 @@ impl Workspace {
 
     pub(crate) fn package(&self, name: &str) -> Option<&Package> {
         self.packages.iter().find(|package| package.name == name)
+    }
+
+    /// The published packages have these features, as cargo wants them named for a workspace.
+    pub(crate) fn published_features(&self) -> String {
+        let published = self
+            .packages
+            .iter()
+            .filter(|package| package.is_published());
+        let features = published.flat_map(|package| {
+            let features = package.features.iter();
+            features.map(|feature| format!("{}/{feature}", package.name))
+        });
+        features.collect::<Vec<_>>().join(",")
     }
 
     /// The Rust sources.
@@ -142,7 +168,7 @@ impl Workspace {
             name: name.into(),
             dir: dir.into(),
             dependencies,
-            tests: Vec::new(),
+            ..Package::default()
         };
         self.packages.push(package);
         self

@@ -1,5 +1,6 @@
 //! Policies around a service, call by call: each of ours alone, the four together, and tower's.
 
+use std::fmt::Debug;
 use std::time::Duration;
 
 use tokio::runtime::Runtime;
@@ -65,7 +66,7 @@ cases! {
     ),
 }
 
-const fn case(job: Job, contender: &'static str, run: Run) -> Case {
+pub(super) const fn case(job: Job, contender: &'static str, run: Run) -> Case {
     Case {
         job,
         contender,
@@ -94,10 +95,10 @@ pub(super) fn limit() -> RateLimit {
 }
 
 /// One call after the other, on one task: what a slot of a stage does.
-fn drive<S>(runtime: &Runtime, messages: u32, mut service: S) -> Counts
+pub(super) fn drive<S>(runtime: &Runtime, messages: u32, mut service: S) -> Counts
 where
     S: Service<Message, Response = Message> + Send + 'static,
-    S::Error: Into<BoxError> + Send,
+    S::Error: Debug + Send,
     S::Future: Send,
 {
     let tally = on_worker(runtime, async move {
@@ -107,7 +108,7 @@ where
                 Ok(service) => service.call(message).await,
                 Err(error) => Err(error),
             };
-            let answer = answer.map_err(Into::into).expect("nothing here fails");
+            let answer = answer.expect("nothing here fails");
             tally.settle(&[answer]);
         }
         tally

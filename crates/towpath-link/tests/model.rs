@@ -218,10 +218,11 @@ fn wait_and_turn_away(turn_away: fn(&mut Receiver<Item>)) {
 fn explore(model: fn()) {
     let seed = RandomState::new().hash_one(SCHEDULES);
     println!("seed: {seed}, unless SHUTTLE_RANDOM_SEED is set");
-    run(RandomScheduler::new_from_seed(seed, SCHEDULES), model);
-    run(PctScheduler::new_from_seed(seed, DEPTH, SCHEDULES), model);
+    let random = run(RandomScheduler::new_from_seed(seed, SCHEDULES), model);
+    let greedy = run(PctScheduler::new_from_seed(seed, DEPTH, SCHEDULES), model);
+    println!("schedules: {}", random + greedy);
 }
 
-fn run(scheduler: impl Scheduler + 'static, model: fn()) {
-    Runner::new(scheduler, Config::default()).run(model);
+fn run(scheduler: impl Scheduler + 'static, model: fn()) -> usize {
+    Runner::new(scheduler, Config::default()).run(model)
 }

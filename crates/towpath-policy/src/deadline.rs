@@ -6,6 +6,10 @@ mod tests;
 
 use std::{
     fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -49,17 +53,24 @@ pub struct Deadline {
     after: Option<Duration>,
 }
 
-/// Puts a [`Deadline`] around a service.
-#[derive(Clone, Copy, Debug)]
+/// Puts a [`Deadline`] around a service; its clones count together.
+#[derive(Clone, Debug)]
 pub struct DeadlineLayer {
-    after: Option<Duration>,
+    limit: Option<Limit>,
 }
 
 /// A service whose calls end at their [`Deadline`].
 #[derive(Clone, Debug)]
 pub struct DeadlineService<S> {
     inner: S,
-    after: Option<Duration>,
+    limit: Option<Limit>,
+}
+
+/// A limit of its own, and how often it was exceeded.
+#[derive(Clone, Debug)]
+struct Limit {
+    after: Duration,
+    exceeded: Arc<AtomicU64>,
 }
 
 // === impl Deadline ===
@@ -90,7 +101,11 @@ impl Deadline {
         let mut problems = Problems::new();
         self.problems(&mut problems);
         problems.into_result()?;
-        Ok(DeadlineLayer { after: self.after })
+        let limit = self.after.map(|after| Limit {
+            after,
+            exceeded: Arc::default(),
+        });
+        Ok(DeadlineLayer { limit })
     }
 }
 
@@ -118,13 +133,27 @@ impl fmt::Display for Deadline {
 
 // === impl DeadlineLayer ===
 
+impl DeadlineLayer {
+    /// How long a call may take; none when only its own deadline ends it.
+    pub fn limit(&self) -> Option<Duration> {
+        self.limit.as_ref().map(|limit| limit.after)
+    }
+
+    /// How many calls were cut short. They are counted where there is a
+    /// [limit](Self::limit).
+    pub fn exceeded(&self) -> u64 {
+        let count = |limit: &Limit| limit.exceeded.load(Relaxed);
+        self.limit.as_ref().map_or(0, count)
+    }
+}
+
 impl<S> Layer<S> for DeadlineLayer {
     type Service = DeadlineService<S>;
 
     fn layer(&self, inner: S) -> Self::Service {
         DeadlineService {
             inner,
-            after: self.after,
+            limit: self.limit.clone(),
         }
     }
 }
@@ -137,16 +166,21 @@ impl<S> DeadlineService<S> {
         &self.inner
     }
 
+    fn counter(&self) -> Option<Arc<AtomicU64>> {
+        self.limit.as_ref().map(|limit| limit.exceeded.clone())
+    }
+
     /// The context of a call that begins now, and whether its time is over already.
     ///
     /// Without any deadline the clock is not read.
     fn begin(&self) -> (CallContext, bool) {
         let context = context::current();
-        if self.after.is_none() && context.deadline.is_none() {
+        let after = self.limit.as_ref().map(|limit| limit.after);
+        if after.is_none() && context.deadline.is_none() {
             return (context, false);
         }
         let now = Instant::now();
-        let context = context.until(self.after.and_then(|after| now.checked_add(after)));
+        let context = context.until(after.and_then(|after| now.checked_add(after)));
         (context, context.deadline.is_some_and(|end| end <= now))
     }
 }
@@ -171,11 +205,12 @@ where
         if passed {
             // What was readied for the call is free for others.
             self.inner = self.inner.clone();
-            return DeadlineFuture::passed();
+            return DeadlineFuture::passed(self.counter());
         }
+        let counter = self.counter();
         let inner = &mut self.inner;
         let deadline = context.deadline;
         let future = future::scoped(&mut context, || inner.call(request));
-        DeadlineFuture::new(future, deadline)
+        DeadlineFuture::new(future, deadline, counter)
     }
 }

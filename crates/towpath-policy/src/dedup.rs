@@ -28,7 +28,7 @@ pub use options::Dedup;
 pub use redis_store::RedisDedupStore;
 pub use store::{Claim, Claimed, DedupStore, DedupStoreFailed};
 
-use crate::{BoxError, error::Duplicate};
+use crate::BoxError;
 use future::Before;
 use local::Local;
 use table::Look;
@@ -54,6 +54,11 @@ impl<K> DedupLayer<K> {
     /// How many keys are in flight.
     pub fn in_flight(&self) -> usize {
         self.local.in_flight()
+    }
+
+    /// How many calls were refused as duplicates.
+    pub fn duplicates(&self) -> u64 {
+        self.local.duplicates()
     }
 
     /// How many keys are remembered; some of them may have had their time.
@@ -138,15 +143,10 @@ where
             }
             Look::Known => {
                 self.inner = self.inner.clone();
-                DedupFuture::refused(duplicate(&ticket), ticket)
+                DedupFuture::refused(ticket.duplicate(), ticket)
             }
         }
     }
-}
-
-fn duplicate(ticket: &ticket::Ticket) -> BoxError {
-    let key = ticket.key().clone();
-    Duplicate { key }.into()
 }
 
 impl<S: Clone, K> Clone for DedupService<S, K> {

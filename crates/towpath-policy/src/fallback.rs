@@ -9,6 +9,10 @@ mod tests;
 use std::{
     error::Error,
     fmt,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -52,6 +56,8 @@ pub struct Fallback<A, P = Any> {
     answer: A,
     when: P,
     passes: Passes,
+    /// Shared by its clones and the services it was put around.
+    used: Arc<AtomicU64>,
 }
 
 /// A service with a [`Fallback`].
@@ -61,12 +67,14 @@ pub struct FallbackService<S, A, P> {
     answer: A,
     when: P,
     passes: Passes,
+    used: Arc<AtomicU64>,
 }
 
 /// Which errors get another answer.
 struct Fails<P> {
     when: P,
     passes: Passes,
+    used: Arc<AtomicU64>,
 }
 
 /// The fallback of a call has failed too.
@@ -88,6 +96,7 @@ impl<A> Fallback<A> {
             answer,
             when: |_| true,
             passes: |_| false,
+            used: Arc::default(),
         }
     }
 }
@@ -133,6 +142,7 @@ impl<A, P> Fallback<A, P> {
             answer: self.answer,
             when,
             passes: self.passes,
+            used: self.used,
         }
     }
 
@@ -140,6 +150,17 @@ impl<A, P> Fallback<A, P> {
     /// whatever [`when`](Self::when) accepts.
     pub fn passing(mut self, passes: fn(&(dyn Error + 'static)) -> bool) -> Self {
         self.passes = passes;
+        self
+    }
+
+    /// How many calls were answered by this fallback and its clones.
+    pub fn used(&self) -> u64 {
+        self.used.load(Relaxed)
+    }
+
+    /// Counts from zero, and no longer together with those that it was cloned from.
+    pub fn counting_apart(mut self) -> Self {
+        self.used = Arc::default();
         self
     }
 }
@@ -157,6 +178,7 @@ where
             answer: self.answer.clone(),
             when: self.when.clone(),
             passes: self.passes,
+            used: self.used.clone(),
         }
     }
 }
@@ -199,6 +221,7 @@ where
         let fails = Fails {
             when: self.when.clone(),
             passes: self.passes,
+            used: self.used.clone(),
         };
         FallbackFuture::new(self.inner.call(request), kept, fails)
     }
@@ -209,6 +232,12 @@ impl<P: Fn(&(dyn Error + 'static)) -> bool> Fails<P> {
     fn accepts(&self, error: &(dyn Error + 'static)) -> bool {
         let passes = find::<Interrupted>(error).is_some() || (self.passes)(error);
         !passes && (self.when)(error)
+    }
+}
+
+impl<P> Fails<P> {
+    fn count_answer(&self) {
+        self.used.fetch_add(1, Relaxed);
     }
 }
 

@@ -8,7 +8,10 @@ mod leg;
 mod tests;
 
 use std::{
-    sync::Arc,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
     time::Duration,
 };
@@ -66,6 +69,8 @@ struct Shared {
     extra: u32,
     budget: Budget,
     latency: Option<Latency>,
+    /// Further calls whose answer was taken.
+    won: AtomicU64,
 }
 
 // === impl Hedge ===
@@ -149,6 +154,7 @@ impl Hedge {
             extra: self.extra,
             budget: Budget::new(self.budget),
             latency: self.percentile.map(latency),
+            won: AtomicU64::new(0),
         };
         let shared = Arc::new(shared);
         Ok(HedgeLayer { shared })
@@ -172,6 +178,11 @@ impl HedgeLayer {
     /// How many further calls there were.
     pub fn hedged(&self) -> u64 {
         self.shared.budget.spent()
+    }
+
+    /// How many further calls had their answer first.
+    pub fn won(&self) -> u64 {
+        self.shared.won.load(Relaxed)
     }
 
     /// After what time a call is hedged now; none while that is not known.

@@ -31,6 +31,7 @@ use core::Local;
 ///
 /// Clones share the policies. What `poll_ready` got in place (a permit, a token, the place of
 /// a probe) is spent by `call`, and given back when the service is dropped instead.
+/// At a rate limit a call counts from when the service was ready: call it then, not later.
 pub struct Policed<S, L, R>
 where
     S: Clone,

@@ -68,6 +68,7 @@ pub struct Retry {
 }
 
 /// What a retry does, made from its options once for all clones of a service.
+#[derive(Debug)]
 pub(crate) struct Retrying {
     /// How many attempts there are, the first included.
     pub(crate) attempts: u32,
@@ -75,7 +76,6 @@ pub(crate) struct Retrying {
     pub(crate) deadline: Option<Duration>,
     pub(crate) backoff: Backoff,
     pub(crate) budget: Budget,
-    pub(crate) classify: Arc<dyn Classify>,
 }
 
 // === impl Retry ===
@@ -195,7 +195,6 @@ impl Retry {
             deadline: self.deadline,
             backoff: Backoff::new(self.schedule.clone(), self.effective_jitter(), self.seed),
             budget: Budget::new(self.terms, now),
-            classify: Arc::clone(&self.classify),
         }
     }
 }
@@ -235,19 +234,6 @@ impl fmt::Debug for Retry {
             .field("deadline", &self.deadline)
             .field("budget", &self.terms.ratio)
             .field("budget_at_least", &self.terms.at_least)
-            .finish_non_exhaustive()
-    }
-}
-
-// === impl Retrying ===
-
-impl fmt::Debug for Retrying {
-    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Retrying")
-            .field("attempts", &self.attempts)
-            .field("deadline", &self.deadline)
-            .field("backoff", &self.backoff)
-            .field("budget", &self.budget)
             .finish_non_exhaustive()
     }
 }

@@ -8,6 +8,7 @@ use std::{
 
 use tokio::{
     runtime::{Handle, Id},
+    task::coop,
     time::{Instant, Sleep, sleep_until},
 };
 
@@ -51,16 +52,23 @@ impl Timer {
     }
 
     fn is_set_for(&self, until: Instant, waker: &Waker) -> bool {
-        let wakes = self.waker.as_ref().is_some_and(|w| w.will_wake(waker));
-        wakes && self.sleep.deadline() <= until && !self.sleep.is_elapsed()
+        let is_known = self.waker.as_ref().is_some_and(|w| w.will_wake(waker));
+        is_known && self.sleep.deadline() <= until && !self.sleep.is_elapsed()
     }
 
     fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
+        // A task that has used up its turn is told to come again, and nothing is set.
+        let mut sets = coop::has_budget_remaining();
         while self.sleep.as_mut().poll(cx).is_ready() {
             if Instant::now() >= until {
                 return Poll::Ready(());
             }
             self.sleep.as_mut().reset(until);
+            sets = coop::has_budget_remaining();
+        }
+        if !sets {
+            self.waker = None;
+            return Poll::Pending;
         }
         match &mut self.waker {
             Some(waker) => waker.clone_from(cx.waker()),

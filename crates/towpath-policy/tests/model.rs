@@ -5,14 +5,12 @@
 //! to the seed runs the same schedules again.
 #![cfg(shuttle)]
 
-use std::hash::{BuildHasher, RandomState};
-
 use shuttle::{
-    Config, Runner,
     future::{JoinError, JoinHandle, block_on, yield_now},
     rand::{Rng, thread_rng},
-    scheduler::{PctScheduler, RandomScheduler, Scheduler},
 };
+
+use explore::explore;
 
 // Their unit tests are not part of this: the formatter would look for them here.
 #[rustfmt::skip]
@@ -24,28 +22,12 @@ mod permits;
 #[path = "../src/sync.rs"]
 mod sync;
 
+#[path = "model/explore.rs"]
+mod explore;
 #[path = "model/of_line.rs"]
 mod of_line;
 #[path = "model/of_permits.rs"]
 mod of_permits;
-
-/// Of each of the two kinds, for each test.
-const SCHEDULES: usize = 20_000;
-
-/// How often a schedule of the second kind changes who goes first.
-const DEPTH: usize = 4;
-
-/// Runs a model on random schedules, and on some where one task runs as long as it can.
-fn explore(model: fn()) {
-    let seed = RandomState::new().hash_one(SCHEDULES);
-    println!("seed: {seed}, unless SHUTTLE_RANDOM_SEED is set");
-    run(RandomScheduler::new_from_seed(seed, SCHEDULES), model);
-    run(PctScheduler::new_from_seed(seed, DEPTH, SCHEDULES), model);
-}
-
-fn run(scheduler: impl Scheduler + 'static, model: fn()) {
-    Runner::new(scheduler, Config::default()).run(model);
-}
 
 /// The tasks end, unless the schedule has lost somebody's wake-up.
 fn join(tasks: impl IntoIterator<Item = JoinHandle<()>>) {

@@ -1,6 +1,8 @@
 //! The budget of a rate limit under a model checker: many schedules of a few tasks each.
 //!
 //! It is private to the crate: its sources are compiled again, as part of this test.
+//! A failure prints the seed and the schedule that led to it. Setting `SHUTTLE_RANDOM_SEED`
+//! to the seed runs the same schedules again.
 #![cfg(shuttle)]
 #![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
 #![expect(
@@ -19,6 +21,8 @@ use shuttle::{
     thread,
 };
 
+#[path = "model/explore.rs"]
+mod explore;
 #[path = "../src/rate/gcra.rs"]
 mod gcra;
 #[path = "../src/rate/pace.rs"]
@@ -32,36 +36,33 @@ mod sync;
 #[path = "../src/rate/versioned.rs"]
 mod versioned;
 
+use explore::explore;
 use gcra::{Gcra, Spacing};
 use pace::Pace;
 use rate_value::Rate;
 use versioned::Versioned;
 
-const SCHEDULES: usize = 20_000;
 const SECOND: u64 = 1_000_000_000;
 
 #[test]
 fn numbers_are_never_read_half_old_and_half_new() {
-    shuttle::check_random(
-        || {
-            let numbers = Arc::new(Versioned::new([0; 3]));
-            let written = numbers.clone();
-            let task = thread::spawn(move || {
-                for number in 1..=4 {
-                    written.store([number; 3]);
-                }
-            });
-            let mut last = 0;
-            for _ in 0..3 {
-                let [one, two, three] = numbers.load();
-                assert!(one == two && two == three && one >= last);
-                last = one;
+    explore(|| {
+        let numbers = Arc::new(Versioned::new([0; 3]));
+        let written = numbers.clone();
+        let task = thread::spawn(move || {
+            for number in 1..=4 {
+                written.store([number; 3]);
             }
-            task.join().unwrap();
-            assert_eq!(numbers.load(), [4; 3]);
-        },
-        SCHEDULES,
-    );
+        });
+        let mut last = 0;
+        for _ in 0..3 {
+            let [one, two, three] = numbers.load();
+            assert!(one == two && two == three && one >= last);
+            last = one;
+        }
+        task.join().unwrap();
+        assert_eq!(numbers.load(), [4; 3]);
+    });
 }
 
 /// One bucket and one clock; whoever was stopped after reading it is behind.
@@ -110,25 +111,22 @@ impl World {
 #[test]
 fn tasks_that_take_and_give_back_at_once_never_get_more_than_there_is() {
     const BURST: u32 = 2;
-    shuttle::check_random(
-        || {
-            let world = World::new(BURST);
-            let tasks = [(); 3].map(|()| {
-                let world = world.clone();
-                thread::spawn(move || {
-                    for _ in 0..3 {
-                        world.let_time_pass();
-                        world.take_and_maybe_give_back();
-                    }
-                })
-            });
-            for task in tasks {
-                task.join().unwrap();
-            }
-            assert_exact(&mut world.made.lock().unwrap(), BURST.into());
-        },
-        SCHEDULES,
-    );
+    explore(|| {
+        let world = World::new(BURST);
+        let tasks = [(); 3].map(|()| {
+            let world = world.clone();
+            thread::spawn(move || {
+                for _ in 0..3 {
+                    world.let_time_pass();
+                    world.take_and_maybe_give_back();
+                }
+            })
+        });
+        for task in tasks {
+            task.join().unwrap();
+        }
+        assert_exact(&mut world.made.lock().unwrap(), BURST.into());
+    });
 }
 
 fn assert_exact(made: &mut [u64], burst: u64) {

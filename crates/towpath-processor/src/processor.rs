@@ -16,7 +16,8 @@ use towpath_core::{
 
 use crate::{
     Bare, Blocking, ByKey, Carry, ChunkProcessor, Guard, InContext, Maybe, Order, Ordered, Parts,
-    Plain, Reply, Single, Unordered, call::Call, policy::Guarded, worker::Worker,
+    Plain, Reply, Single, Unordered, call::Call, in_time::InTime, policy::Guarded,
+    worker::Worker,
 };
 
 /// How many messages of busy keys wait in lanes, unless said otherwise.
@@ -187,7 +188,8 @@ impl<S, C, X, D, P> Processor<S, C, X, D, P> {
     }
 
     /// Puts a tower layer around the service, outside those added before and inside the
-    /// policies: each attempt goes through it.
+    /// policies: each attempt goes through it. [`layer_outside`](Self::layer_outside) puts one
+    /// outside the policies.
     #[must_use]
     pub fn layer<L: Layer<S>>(self, layer: L) -> Processor<L::Service, C, X, D, P> {
         let name = short_type_name::<L>();
@@ -321,13 +323,37 @@ where
             // The stage has said what is wrong with it, and is not started.
             return Box::pin(async {});
         };
-        let worker = Worker::<T, X::Out, P::Service, C, X, D::Discipline>::new(
+        // Without a policy and a deadline calls have no context: one that is never read costs.
+        if P::CARRIES || InTime::new(ports.failures.context()).is_limited() {
+            self.run::<T, P::Service, true>(worker, service, ports)
+        } else {
+            self.run::<T, P::Service, false>(worker, service, ports)
+        }
+    }
+}
+
+impl<S, C, X, D, P> Processor<S, C, X, D, P> {
+    fn run<T, G, const SCOPED: bool>(
+        &self,
+        worker: usize,
+        service: G,
+        ports: Ports<T, X::Out>,
+    ) -> Work
+    where
+        T: Send + 'static,
+        C: Carry<T>,
+        G: Service<C::Request, Future: Send + 'static> + Clone + Send + 'static,
+        G::Error: Into<BoxError> + Send + 'static,
+        G::Response: Send + 'static,
+        X: Reply<G::Response>,
+        D: Order<T, G::Response>,
+    {
+        let worker = Worker::<T, X::Out, G, C, X, D::Discipline, SCOPED>::new(
             worker,
             service,
             self.reply.clone(),
             self.order.discipline(),
             ports,
-            P::CARRIES,
         );
         Box::pin(worker.run())
     }
@@ -344,7 +370,7 @@ pub(crate) fn cores() -> usize {
     std::thread::available_parallelism().map_or(1, NonZeroUsize::get)
 }
 
-fn short_type_name<L>() -> &'static str {
+pub(crate) fn short_type_name<L>() -> &'static str {
     let full = std::any::type_name::<L>();
     let base = full.split('<').next().unwrap_or(full);
     base.rsplit("::").next().unwrap_or(base)

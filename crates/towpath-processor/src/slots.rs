@@ -12,15 +12,16 @@ use crate::ready_set::ReadySet;
 
 /// The slots of one worker. Each owns a clone of the service for life.
 ///
+/// `SCOPED` calls run in a context, which code deep in them can read; a type's matter, so
+/// that the others pay nothing for it.
+///
 /// User code runs here unguarded: the worker catches a panic once per burst of calls
 /// and asks [`recover`](Self::recover) whose it was.
-pub(crate) struct Slots<S, Q, H>
+pub(crate) struct Slots<S, Q, H, const SCOPED: bool>
 where
     S: Service<Q>,
 {
     prototype: S,
-    /// Whether each call runs in a context of its own.
-    scoped: bool,
     all: Vec<Slot<S, S::Future, H>>,
     free: Vec<usize>,
     ready: ReadySet,
@@ -33,10 +34,16 @@ where
     woken: Vec<usize>,
 }
 
+/// What a call in flight is held for.
+pub(crate) trait Held {
+    /// Attempts were made in place, beyond the first.
+    fn tried_again(&mut self, extra: u32);
+}
+
 /// Whose panic it was.
 pub(crate) enum Broken<H> {
-    /// A call: what it was for, and the context it left.
-    Call(H, CallContext),
+    /// A call, and what it was for.
+    Call(H),
     /// A service that was asked whether it is ready: the message is not taken yet.
     Readying,
     /// No user code in a slot.
@@ -44,13 +51,12 @@ pub(crate) enum Broken<H> {
 }
 
 /// A slot without a call: it takes one call after the other, until one does not end at once.
-pub(crate) struct Free<'a, S, Q, H>
+pub(crate) struct Free<'a, S, Q, H, const SCOPED: bool>
 where
     S: Service<Q>,
 {
     index: usize,
     slot: &'a mut Slot<S, S::Future, H>,
-    scoped: bool,
     prototype: &'a S,
     list: &'a mut Vec<usize>,
     running: &'a mut usize,
@@ -64,28 +70,32 @@ struct Slot<S, F, H> {
     future: Pin<Box<Option<F>>>,
     held: Option<H>,
     context: CallContext,
+    /// Which attempt the call began as.
+    began_as: u32,
     waker: Waker,
 }
 
-impl<S, Q, H> Slots<S, Q, H>
+impl<S, Q, H, const SCOPED: bool> Slots<S, Q, H, SCOPED>
 where
     S: Service<Q>,
+    H: Held,
 {
-    /// What the calls in flight are for, and the context of each.
-    pub(crate) fn held(&mut self) -> impl Iterator<Item = (&mut H, CallContext)> {
-        let all = self.all.iter_mut();
-        all.filter_map(|slot| Some((slot.held.as_mut()?, slot.context)))
+    /// Tells what the calls in flight are for which attempts they came to: they are given up.
+    pub(crate) fn give_up(&mut self) {
+        if SCOPED {
+            self.all.iter_mut().for_each(Slot::count_attempts);
+        }
     }
 }
 
-impl<S, Q, H> Slots<S, Q, H>
+impl<S, Q, H, const SCOPED: bool> Slots<S, Q, H, SCOPED>
 where
     S: Service<Q> + Clone,
+    H: Held,
 {
     pub(crate) fn new(prototype: S) -> Self {
         Self {
             prototype,
-            scoped: false,
             all: Vec::new(),
             free: Vec::new(),
             ready: ReadySet::default(),
@@ -94,12 +104,6 @@ where
             touched: None,
             woken: Vec::new(),
         }
-    }
-
-    /// Runs each call in a context, which code deep in it can read.
-    pub(crate) fn scoped(mut self, scoped: bool) -> Self {
-        self.scoped = scoped;
-        self
     }
 
     /// How many calls are in flight.
@@ -123,12 +127,11 @@ where
 
     /// A slot without a call. A service that is being readied is in the slot it gives.
     #[inline]
-    pub(crate) fn free(&mut self) -> Free<'_, S, Q, H> {
+    pub(crate) fn free(&mut self) -> Free<'_, S, Q, H, SCOPED> {
         let index = self.free_slot();
         Free {
             index,
             slot: &mut self.all[index],
-            scoped: self.scoped,
             prototype: &self.prototype,
             list: &mut self.free,
             running: &mut self.running,
@@ -153,6 +156,7 @@ where
             future: Box::pin(None),
             held: None,
             context: CallContext::default(),
+            began_as: 1,
             waker: self.ready.waker(index),
         });
         self.free.push(index);
@@ -162,7 +166,7 @@ where
     /// Polls the slots that were woken; `each` gets what ended.
     pub(crate) fn poll_woken(
         &mut self,
-        mut each: impl FnMut(H, CallContext, Result<S::Response, S::Error>),
+        mut each: impl FnMut(H, Result<S::Response, S::Error>),
     ) {
         let mut word = 0;
         while let Some(bits) = self.ready.take(word) {
@@ -172,20 +176,19 @@ where
         while let Some(index) = self.woken.pop() {
             self.touched = Some(index);
             let slot = &mut self.all[index];
-            let ended = slot.poll(self.scoped);
+            let ended = slot.poll::<SCOPED>();
             self.touched = None;
             if let Some(result) = ended
-                && let Some(held) = slot.held.take()
+                && let Some(held) = slot.take::<SCOPED>()
             {
-                let context = slot.context;
                 self.set_free(index);
-                each(held, context, result);
+                each(held, result);
             }
         }
     }
 
     fn release(&mut self, index: usize) -> Option<H> {
-        let held = self.all[index].held.take()?;
+        let held = self.all[index].take::<SCOPED>()?;
         // A call that has just been started has not left the list yet, and is its last.
         if self.free.last() != Some(&index) {
             self.set_free(index);
@@ -225,17 +228,14 @@ where
         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
             || drop(broken),
         )));
-        let context = slot.context;
-        match self.release(index) {
-            Some(held) => Broken::Call(held, context),
-            None => Broken::Readying,
-        }
+        self.release(index).map_or(Broken::Readying, Broken::Call)
     }
 }
 
-impl<S, Q, H> Free<'_, S, Q, H>
+impl<S, Q, H, const SCOPED: bool> Free<'_, S, Q, H, SCOPED>
 where
     S: Service<Q> + Clone,
+    H: Held,
 {
     /// Waits until the service takes a call. Ask only with a message at hand: a service
     /// that is ready may hold a permit.
@@ -264,26 +264,31 @@ where
         &mut self,
         request: Q,
         held: H,
-        each: impl FnOnce(H, CallContext, Result<S::Response, S::Error>),
+        each: impl FnOnce(H, Result<S::Response, S::Error>),
     ) -> bool {
         *self.touched = Some(self.index);
         let before = self.slot.held.replace(held);
         debug_assert!(before.is_none(), "a free slot holds nothing");
         // Nothing to drop, and the compiler cannot know: 9 instructions a message.
         std::mem::forget(before);
-        let entered = self.scoped.then(|| context::enter(&mut self.slot.context));
-        let future = self.slot.service.call(request);
-        drop(entered);
+        let Slot {
+            service, context, ..
+        } = &mut *self.slot;
+        let future = if SCOPED {
+            context::scope(context, || service.call(request))
+        } else {
+            service.call(request)
+        };
         self.slot.future.set(Some(future));
-        let ended = self.slot.poll(self.scoped);
+        let ended = self.slot.poll::<SCOPED>();
         *self.touched = None;
         let Some(result) = ended else {
             self.list.pop();
             *self.running += 1;
             return false;
         };
-        if let Some(held) = self.slot.held.take() {
-            each(held, self.slot.context, result);
+        if let Some(held) = self.slot.take::<SCOPED>() {
+            each(held, result);
         }
         true
     }
@@ -291,6 +296,7 @@ where
     /// The context of the next call.
     #[inline]
     pub(crate) fn set_context(&mut self, context: CallContext) {
+        self.slot.began_as = context.attempt;
         self.slot.context = context;
     }
 
@@ -300,6 +306,24 @@ where
         *self.touched = Some(self.index);
         self.slot.service = self.prototype.clone();
         *self.touched = None;
+    }
+}
+
+impl<S, F, H: Held> Slot<S, F, H> {
+    /// What the call was for, with the attempts that it came to.
+    #[inline]
+    fn take<const SCOPED: bool>(&mut self) -> Option<H> {
+        if SCOPED {
+            self.count_attempts();
+        }
+        self.held.take()
+    }
+
+    fn count_attempts(&mut self) {
+        let extra = self.context.attempt.saturating_sub(self.began_as);
+        if let (Some(held), 1..) = (&mut self.held, extra) {
+            held.tried_again(extra);
+        }
     }
 }
 
@@ -313,12 +337,14 @@ where
         clippy::inline_always,
         reason = "saves copies of payloads: 60 instructions a message"
     )]
-    fn poll(&mut self, scoped: bool) -> Option<R> {
+    fn poll<const SCOPED: bool>(&mut self) -> Option<R> {
         let future = self.future.as_mut().as_pin_mut()?;
         let mut cx = Context::from_waker(&self.waker);
-        let entered = scoped.then(|| context::enter(&mut self.context));
-        let polled = future.poll(&mut cx);
-        drop(entered);
+        let polled = if SCOPED {
+            context::scope(&mut self.context, || future.poll(&mut cx))
+        } else {
+            future.poll(&mut cx)
+        };
         let Poll::Ready(result) = polled else {
             return None;
         };
@@ -327,7 +353,7 @@ where
     }
 }
 
-impl<S, Q, H> std::fmt::Debug for Slots<S, Q, H>
+impl<S, Q, H, const SCOPED: bool> std::fmt::Debug for Slots<S, Q, H, SCOPED>
 where
     S: Service<Q>,
 {

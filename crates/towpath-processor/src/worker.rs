@@ -20,17 +20,17 @@ use crate::{
     Carry, Discipline, Reply,
     in_time::InTime,
     policy::read_error,
-    slots::{Broken, Slots},
+    slots::{Broken, Held, Slots},
 };
 
 /// The least a worker asks an inlet for, however few slots it has.
 const EAGER: usize = 64;
 
 /// What a call in flight is held for.
-type Held<D, T, R> = (Receipt, <D as Discipline<T, R>>::Ticket);
+type InFlight<D, T, R> = (Receipt, <D as Discipline<T, R>>::Ticket);
 
 /// One worker of a processor.
-pub(crate) struct Worker<T, U, S, C, X, D>
+pub(crate) struct Worker<T, U, S, C, X, D, const SCOPED: bool>
 where
     C: Carry<T>,
     S: Service<C::Request>,
@@ -38,7 +38,7 @@ where
 {
     index: usize,
     ports: Ports<T, U>,
-    slots: Slots<S, C::Request, Held<D, T, S::Response>>,
+    slots: Slots<S, C::Request, InFlight<D, T, S::Response>, SCOPED>,
     discipline: D,
     reply: Arc<X>,
     /// The context of calls, and the deadline of the pipeline.
@@ -56,7 +56,7 @@ where
     started: usize,
 }
 
-impl<T, U, S, C, X, D> Worker<T, U, S, C, X, D>
+impl<T, U, S, C, X, D, const SCOPED: bool> Worker<T, U, S, C, X, D, SCOPED>
 where
     C: Carry<T>,
     S: Service<C::Request> + Clone,
@@ -70,13 +70,12 @@ where
         reply: Arc<X>,
         discipline: D,
         ports: Ports<T, U>,
-        carries: bool,
     ) -> Self {
-        let in_time = InTime::new(carries, ports.failures.context());
+        let in_time = InTime::new(ports.failures.context());
         Self {
             index,
             ports,
-            slots: Slots::new(service).scoped(in_time.is_scoped()),
+            slots: Slots::new(service),
             in_time,
             discipline,
             reply,
@@ -145,10 +144,7 @@ where
     #[cold]
     fn recover(&mut self, panic: Box<dyn Any + Send>) {
         let (receipt, ticket) = match self.slots.recover() {
-            Broken::Call((mut receipt, ticket), context) => {
-                self.in_time.finish(&mut receipt, context);
-                (receipt, ticket)
-            }
+            Broken::Call(held) => held,
             Broken::Readying => match self.discipline.next(&mut self.inbox) {
                 Some((message, ticket)) => (message.into_parts().1, ticket),
                 None => return,
@@ -177,13 +173,11 @@ where
             reply,
             ports,
             done,
-            in_time,
             ..
         } = self;
-        slots.poll_woken(|(mut receipt, ticket), context, result| {
-            in_time.finish(&mut receipt, context);
+        slots.poll_woken(|held, result| {
             finish(
-                (receipt, ticket),
+                held,
                 result,
                 discipline,
                 &**reply,
@@ -270,24 +264,22 @@ where
             };
             self.started += 1;
             let (payload, receipt) = message.into_parts();
-            let context = match in_time.begin(&receipt) {
-                Ok(context) => context,
-                Err(late) => {
-                    slot.unready();
-                    let late: Result<S::Response, _> = Err(late);
-                    finish((receipt, ticket), late, discipline, &**reply, failures, done);
-                    return true;
+            if SCOPED {
+                match in_time.begin(&receipt) {
+                    Ok(context) => slot.set_context(context),
+                    Err(late) => {
+                        slot.unready();
+                        let late: Result<S::Response, _> = Err(late);
+                        finish((receipt, ticket), late, discipline, &**reply, failures, done);
+                        return true;
+                    }
                 }
-            };
+            }
             let mut end = |held, result| finish(held, result, discipline, &**reply, failures, done);
             let ended = match ready {
                 Ok(()) => {
-                    slot.set_context(context);
                     let request = C::carry(payload, &receipt);
-                    slot.call(request, (receipt, ticket), |(mut receipt, ticket), left, result| {
-                        in_time.finish(&mut receipt, left);
-                        end((receipt, ticket), result);
-                    })
+                    slot.call(request, (receipt, ticket), end)
                 }
                 Err(error) => {
                     end((receipt, ticket), Err(error));
@@ -357,7 +349,7 @@ where
     }
 }
 
-impl<T, U, S, C, X, D> Drop for Worker<T, U, S, C, X, D>
+impl<T, U, S, C, X, D, const SCOPED: bool> Drop for Worker<T, U, S, C, X, D, SCOPED>
 where
     C: Carry<T>,
     S: Service<C::Request>,
@@ -365,9 +357,13 @@ where
 {
     /// What it still has goes back to its source, with the attempts that were made.
     fn drop(&mut self) {
-        for ((receipt, _), context) in self.slots.held() {
-            self.in_time.finish(receipt, context);
-        }
+        self.slots.give_up();
+    }
+}
+
+impl<K> Held for (Receipt, K) {
+    fn tried_again(&mut self, extra: u32) {
+        self.0.add_attempts(extra);
     }
 }
 
@@ -378,7 +374,7 @@ where
     reason = "saves copies of payloads: 60 instructions a message"
 )]
 fn finish<T, R, E, X, D>(
-    (receipt, ticket): Held<D, T, R>,
+    (receipt, ticket): InFlight<D, T, R>,
     result: Result<R, E>,
     discipline: &mut D,
     reply: &X,

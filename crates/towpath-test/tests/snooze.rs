@@ -6,6 +6,8 @@ mod controls;
 mod lock;
 #[path = "snooze/pipelines.rs"]
 mod pipelines;
+#[path = "snooze/policies.rs"]
+mod policies;
 
 use std::time::Duration;
 

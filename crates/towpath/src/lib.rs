@@ -3,6 +3,11 @@
 
 pub mod prelude;
 
+/// The examples of the guide are compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/policies.md")]
+mod guide_to_policies {}
+
 pub use towpath_batcher as batcher;
 pub use towpath_core as core;
 pub use towpath_policy as policy;
@@ -12,13 +17,14 @@ pub use towpath_runtime as runtime;
 
 pub use towpath_batcher::{Batcher, Close, SinkStage, each, write};
 pub use towpath_core::{
-    Batch, BatchInfo, BoxError, Cause, Counts, DeadLetter, Delivery, Event, EventKind, Failure,
-    ForcedBreaker, Guarantee, Headers, Identity, Message, Observer, Origin, Outcome, PolicyStatus, Position, Reason,
-    SettleOptions, Sink, StageName, Trigger, Verdicts, Written,
+    Batch, BatchInfo, BoxError, BreakerState, Cause, Counts, DeadLetter, Delivery, Event,
+    EventKind, Failure, ForcedBreaker, Guarantee, Headers, Identity, Message, Observer, Origin,
+    Outcome, PolicyStatus, Position, Reason, SettleOptions, Sink, StageName, Trigger, Verdicts,
+    Written,
 };
 pub use towpath_policy::{
-    CircuitBreaker, Concurrency, Deadline, Dedup, Fallback, Hedge, Jitter, MapConcurrent, Policies, Rate,
-    RateLimit, Retry, Timeout,
+    CircuitBreaker, Class, Classify, Concurrency, Deadline, Dedup, Fallback, Hedge, Jitter,
+    MapConcurrent, Policies, Rate, RateLimit, Retry, RetryAfter, Timeout,
     context::{attempt, deadline},
 };
 pub use towpath_processor::{Call, Processor};

@@ -3,11 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
-use super::flights;
 use super::outcome::Outcome;
+use super::{flights, model, shared};
 use crate::cargo::{self, add_flags, cargo};
+use crate::error::{Error, chain};
 use crate::workspace::Workspace;
-use crate::{bench, tidy};
+use crate::{bench, services, tidy};
 
 /// One step: all of them are listed in [`STEPS`].
 #[derive(Debug)]
@@ -19,7 +20,13 @@ pub(super) struct Step {
     pub(super) run: fn(&Path) -> Outcome,
 }
 
-pub(super) const STEPS: [Step; 10] = [
+pub(super) const STEPS: [Step; 12] = [
+    Step {
+        name: "services",
+        about: "the servers are there that some tests start",
+        needs: &[],
+        run: services,
+    },
     Step {
         name: "format",
         about: "sources are formatted",
@@ -51,6 +58,12 @@ pub(super) const STEPS: [Step; 10] = [
         run: tests,
     },
     Step {
+        name: "shared",
+        about: "the tests that start a server",
+        needs: &["services", "build"],
+        run: shared::run,
+    },
+    Step {
         name: "doctests",
         about: "examples in the docs",
         needs: &["build"],
@@ -64,15 +77,15 @@ pub(super) const STEPS: [Step; 10] = [
     },
     Step {
         name: "model",
-        about: "links, lines and permits under a model checker",
+        about: "what tasks share, under a model checker",
         needs: &["build"],
-        run: model,
+        run: model::run,
     },
     Step {
         name: "flights",
         about: "the example, end to end",
         needs: &["build"],
-        run: flights,
+        run: flights::run,
     },
     Step {
         name: "gate",
@@ -88,30 +101,62 @@ const TEST_TARGETS: [&str; 5] = ["test", "--workspace", "--lib", "--bins", "--te
 /// Built as programs, which their tests run: `cargo test --examples` would build them as tests.
 const EXAMPLES: [&str; 3] = ["build", "--workspace", "--examples"];
 
-/// The integration tests of this name are run again, with the model checker in place of the
-/// standard library's primitives.
-const MODEL_TEST: &str = "model";
+const CLIPPY: [&str; 3] = ["clippy", "--workspace", "--all-targets"];
 
 fn format(root: &Path) -> Outcome {
-    let add = "rustfmt is not installed: rustup component add rustfmt";
-    component(root, "fmt", add, &["--all", "--check"])
+    let missing = missing_component(root, "fmt", "rustfmt");
+    missing.unwrap_or_else(|| cargo::run(&mut cargo(root, &["fmt", "--all", "--check"])).into())
 }
 
-fn lints(root: &Path) -> Outcome {
-    let add = "clippy is not installed: rustup component add clippy";
-    component(
-        root,
-        "clippy",
-        add,
-        &["--workspace", "--all-targets", "--", "-D", "warnings"],
-    )
-}
-
-fn component(root: &Path, subcommand: &str, add: &str, args: &[&str]) -> Outcome {
-    if !cargo::works(&mut cargo(root, &[subcommand, "--version"])) {
-        return Outcome::missing(add, is_ci());
+fn services(root: &Path) -> Outcome {
+    let (variable, set) = services::WITHOUT;
+    if std::env::var_os(variable).is_some_and(|value| value == set) {
+        return Outcome::missing(&format!("{variable} is {set}"), is_ci());
     }
-    cargo::run(cargo(root, &[subcommand]).args(args)).into()
+    match services::provide(root) {
+        Ok(()) => Outcome::Passed,
+        Err(missing) => Outcome::missing(&chain(&missing), is_ci()),
+    }
+}
+
+/// As most users build it, and with everything.
+fn lints(root: &Path) -> Outcome {
+    let missing = missing_component(root, "clippy", "clippy");
+    missing.unwrap_or_else(|| {
+        let plain = deny_warnings(Ok(cargo(root, &CLIPPY)));
+        if plain.is_failed() {
+            plain
+        } else {
+            deny_warnings(featured(root, &CLIPPY))
+        }
+    })
+}
+
+fn deny_warnings(command: Result<Command, Error>) -> Outcome {
+    run(command.map(|mut command| {
+        command.args(["--", "-D", "warnings"]);
+        command
+    }))
+}
+
+fn missing_component(root: &Path, subcommand: &str, name: &str) -> Option<Outcome> {
+    let is_there = cargo::works(&mut cargo(root, &[subcommand, "--version"]));
+    let help = format!("{name} is not installed: rustup component add {name}");
+    (!is_there).then(|| Outcome::missing(&help, is_ci()))
+}
+
+/// A cargo command for the workspace, with all features of what is published.
+pub(super) fn featured(root: &Path, args: &[&str]) -> Result<Command, Error> {
+    let features = Workspace::load_packages(root)?.published_features();
+    let mut command = cargo(root, args);
+    command.args(["--features", &features]);
+    Ok(command)
+}
+
+pub(super) fn run(command: Result<Command, Error>) -> Outcome {
+    command
+        .and_then(|mut command| cargo::run(&mut command))
+        .into()
 }
 
 fn is_ci() -> bool {
@@ -130,59 +175,36 @@ fn tidy(root: &Path) -> Outcome {
 }
 
 fn build(root: &Path) -> Outcome {
-    match cargo::run(&mut cargo(root, &EXAMPLES)) {
-        Ok(status) if status.success() => {
-            cargo::run(cargo(root, &TEST_TARGETS).arg("--no-run")).into()
-        }
-        failed => failed.into(),
+    let examples = run(featured(root, &EXAMPLES));
+    if examples.is_failed() {
+        return examples;
     }
+    run(featured(root, &[&TEST_TARGETS[..], &["--no-run"]].concat()))
 }
 
+/// Without servers: the tests that start one have a step of their own.
 fn tests(root: &Path) -> Outcome {
-    cargo::run(cargo(root, &TEST_TARGETS).arg("--no-fail-fast")).into()
+    let command = featured(root, &[&TEST_TARGETS[..], &["--no-fail-fast"]].concat());
+    run(command.map(|mut command| {
+        command.env(services::WITHOUT.0, services::WITHOUT.1);
+        command
+    }))
 }
 
 fn doctests(root: &Path) -> Outcome {
-    cargo::run(&mut cargo(
+    run(featured(
         root,
         &["test", "--workspace", "--doc", "--no-fail-fast"],
     ))
-    .into()
 }
 
 fn docs(root: &Path) -> Outcome {
-    let mut command = cargo(root, &["doc", "--workspace", "--no-deps"]);
-    add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
-    cargo::run(&mut command).into()
-}
-
-fn model(root: &Path) -> Outcome {
-    let workspace = match Workspace::load_packages(root) {
-        Ok(workspace) => workspace,
-        Err(error) => return error.into(),
-    };
-    let packages = workspace.packages.iter();
-    let modelled = packages.filter(|package| package.tests.iter().any(|test| test == MODEL_TEST));
-    let names: Vec<_> = modelled
-        .flat_map(|package| ["-p", package.name.as_str()])
-        .collect();
-    if names.is_empty() {
-        return Outcome::NotRun("no package has a test file tests/model.rs yet".to_owned());
-    }
-    cargo::run(&mut model_command(root, &workspace.target_dir, &names)).into()
-}
-
-fn model_command(root: &Path, target_dir: &Path, packages: &[&str]) -> Command {
-    let mut command = cargo(root, &["test", "--release", "--test", MODEL_TEST]);
-    command.args(packages);
-    // A directory of its own: with other flags, each run would compile everything again.
-    command.arg("--target-dir").arg(target_dir.join("shuttle"));
-    add_flags(&mut command, "RUSTFLAGS", "--cfg shuttle");
-    command
-}
-
-fn flights(root: &Path) -> Outcome {
-    flights::run(root)
+    run(
+        featured(root, &["doc", "--workspace", "--no-deps"]).map(|mut command| {
+            add_flags(&mut command, "RUSTDOCFLAGS", "-D warnings");
+            command
+        }),
+    )
 }
 
 fn gate(root: &Path) -> Outcome {

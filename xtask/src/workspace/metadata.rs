@@ -4,13 +4,23 @@ use std::path::Path;
 
 use serde_json::Value;
 
-use super::{Dependency, Kind, Package, Workspace};
+use super::{Dependency, External, Kind, Package, Workspace};
 use crate::cargo::{cargo, start_error};
 use crate::error::Error;
 
 /// Asks cargo, without resolving or downloading anything.
 pub(super) fn read(root: &Path) -> Result<Workspace, Error> {
-    let mut command = cargo(root, &["metadata", "--no-deps", "--format-version", "1"]);
+    parse(&metadata(root, "--no-deps")?)
+}
+
+/// Asks cargo for all packages that some platform and some feature needs; what is not on this
+/// machine yet is downloaded.
+pub(super) fn read_externals(root: &Path) -> Result<Vec<External>, Error> {
+    parse_externals(&metadata(root, "--all-features")?)
+}
+
+fn metadata(root: &Path, which: &str) -> Result<Value, Error> {
+    let mut command = cargo(root, &["metadata", which, "--format-version", "1"]);
     let output = command
         .output()
         .map_err(|source| start_error(&command, source))?;
@@ -18,9 +28,7 @@ pub(super) fn read(root: &Path) -> Result<Workspace, Error> {
         let stderr = String::from_utf8_lossy(&output.stderr).into_owned();
         return Err(Error::Metadata { stderr });
     }
-    let metadata =
-        serde_json::from_slice(&output.stdout).map_err(|source| Error::MetadataJson { source })?;
-    parse(&metadata)
+    serde_json::from_slice(&output.stdout).map_err(|source| Error::MetadataJson { source })
 }
 
 fn parse(metadata: &Value) -> Result<Workspace, Error> {
@@ -31,8 +39,23 @@ fn parse(metadata: &Value) -> Result<Workspace, Error> {
             .iter()
             .map(|value| package(root, value))
             .collect::<Result<_, _>>()?,
-        files: Vec::new(),
         target_dir: text(metadata, "target_directory")?.into(),
+        ..Workspace::default()
+    })
+}
+
+/// Our own packages have no source.
+fn parse_externals(metadata: &Value) -> Result<Vec<External>, Error> {
+    let packages = list(metadata, "packages")?.iter();
+    let externals = packages.filter(|package| !package["source"].is_null());
+    externals.map(external).collect()
+}
+
+fn external(value: &Value) -> Result<External, Error> {
+    Ok(External {
+        name: text(value, "name")?.to_owned(),
+        version: text(value, "version")?.to_owned(),
+        licence: value["license"].as_str().map(str::to_owned),
     })
 }
 
@@ -49,6 +72,7 @@ fn package(root: &str, value: &Value) -> Result<Package, Error> {
             .iter()
             .filter_map(test_name)
             .collect(),
+        features: feature_names(value)?,
     })
 }
 
@@ -68,6 +92,13 @@ fn test_name(target: &Value) -> Option<String> {
     let kinds = target["kind"].as_array()?;
     let is_test = kinds.iter().any(|kind| kind == "test");
     is_test.then(|| target["name"].as_str().map(str::to_owned))?
+}
+
+fn feature_names(package: &Value) -> Result<Vec<String>, Error> {
+    let field = "features";
+    let features = package[field].as_object();
+    let names = features.ok_or(Error::MetadataField { field })?.keys();
+    Ok(names.filter(|name| *name != "default").cloned().collect())
 }
 
 /// The directory of a manifest, relative to the root, with forward slashes.
@@ -113,6 +144,7 @@ mod tests {
                     {"name": "towpath_link", "kind": ["lib"]},
                     {"name": "model", "kind": ["test"]},
                 ],
+                "features": {"default": ["one"], "one": [], "two": ["dep:shuttle"]},
             }],
         })
     }
@@ -129,6 +161,32 @@ mod tests {
         assert_eq!(
             package.dependencies[1].target.as_deref(),
             Some("cfg(shuttle)")
+        );
+    }
+
+    #[test]
+    fn the_features_of_published_packages_are_named_for_the_workspace() {
+        let mut workspace = parse(&metadata()).unwrap();
+        let named = "towpath-link/one,towpath-link/two";
+        assert_eq!(workspace.published_features(), named);
+        workspace.packages[0].dir = "examples".to_owned();
+        assert_eq!(workspace.published_features(), "");
+    }
+
+    #[test]
+    fn packages_from_elsewhere_carry_their_licence() {
+        let packages = json!({"packages": [
+            {"name": "towpath", "version": "1.0.0", "source": null, "license": "MIT"},
+            {"name": "a", "version": "1.0.0", "source": "registry", "license": "ISC"},
+            {"name": "b", "version": "2.0.0", "source": "registry", "license": null},
+        ]});
+        let externals = parse_externals(&packages).unwrap();
+        let licences = externals
+            .iter()
+            .map(|found| (found.name.as_str(), found.licence.as_deref()));
+        assert_eq!(
+            licences.collect::<Vec<_>>(),
+            [("a", Some("ISC")), ("b", None)]
         );
     }
 

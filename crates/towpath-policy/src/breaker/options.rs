@@ -17,7 +17,7 @@ use crate::words::{InvalidOptions, Problems, duration};
 /// | option | default |
 /// |---|---|
 /// | failure rate that opens it | 0.5 |
-/// | window | 10 s |
+/// | window | the last 20 calls |
 /// | slow calls | do not count |
 /// | calls in the window before it may open | 10, or the whole window if that is less |
 /// | open time | 5 s, not growing |
@@ -102,8 +102,8 @@ pub enum WhenOpen {
 /// The part of failed calls that opens the breaker.
 const FAILURE_RATE: f64 = 0.5;
 
-/// The window.
-const OVER: Duration = Duration::from_secs(10);
+/// The window: few, so that it opens before the attempts of those that fail are spent.
+const OVER_CALLS: u32 = 20;
 
 /// Calls in the window before it is judged.
 const MIN_CALLS: u32 = 10;
@@ -240,7 +240,7 @@ impl CircuitBreaker {
     pub(super) fn extent(&self) -> Extent {
         match self.over_calls {
             Some(calls) => Extent::Calls(calls),
-            None => Extent::Time(self.over.unwrap_or(OVER)),
+            None => self.over.map_or(Extent::Calls(OVER_CALLS), Extent::Time),
         }
     }
 

@@ -8,7 +8,10 @@
 use tokio::time::Instant;
 
 use super::options::Extent;
-use crate::sync::{AtomicU64, Ordering};
+use crate::{
+    apart::Apart,
+    sync::{AtomicU64, Ordering},
+};
 
 /// The buckets of a window that has enough to divide. A count window has up to twice as many,
 /// so that it never holds more calls than it should.
@@ -35,11 +38,6 @@ enum Slide {
     Time { from: Instant, nanos: u64 },
     Calls { each: u64 },
 }
-
-/// On cache lines of its own: this is written by each call, what is around it only read.
-#[derive(Debug)]
-#[repr(align(128))]
-struct Apart<T>(T);
 
 /// The newest bucket: its number since the beginning, and its place in the ring.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]

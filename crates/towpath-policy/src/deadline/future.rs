@@ -2,6 +2,10 @@
 
 use std::{
     pin::Pin,
+    sync::{
+        Arc,
+        atomic::{AtomicU64, Ordering::Relaxed},
+    },
     task::{Context, Poll},
 };
 
@@ -11,7 +15,7 @@ use tokio::time::{Instant, Sleep, sleep_until};
 use crate::{
     BoxError,
     context::{self, CallContext},
-    error::DeadlinePassed,
+    error::{DeadlinePassed, find},
 };
 
 pin_project! {
@@ -30,23 +34,31 @@ pin_project! {
         // Made by the first poll that has to wait.
         #[pin]
         timer: Option<Sleep>,
+        // Taken when the call was counted.
+        counter: Option<Arc<AtomicU64>>,
     }
 }
 
 impl<F> DeadlineFuture<F> {
-    pub(super) fn new(inner: F, deadline: Option<Instant>) -> Self {
+    pub(super) fn new(
+        inner: F,
+        deadline: Option<Instant>,
+        counter: Option<Arc<AtomicU64>>,
+    ) -> Self {
         Self {
             inner: Some(inner),
             deadline,
             timer: None,
+            counter,
         }
     }
 
-    pub(super) fn passed() -> Self {
+    pub(super) fn passed(counter: Option<Arc<AtomicU64>>) -> Self {
         Self {
             inner: None,
             deadline: None,
             timer: None,
+            counter,
         }
     }
 }
@@ -62,22 +74,39 @@ where
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
         let Some(inner) = this.inner.as_mut().as_pin_mut() else {
-            return Poll::Ready(Err(DeadlinePassed { source: None }.into()));
+            return Poll::Ready(Err(cut_short(this.counter)));
         };
         let Some(deadline) = *this.deadline else {
             return inner.poll(cx).map_err(Into::into);
         };
         let mut context = context::current().until(Some(deadline));
         if let Poll::Ready(result) = scoped(&mut context, || inner.poll(cx)) {
-            return Poll::Ready(result.map_err(Into::into));
+            let counter = this.counter;
+            return Poll::Ready(result.map_err(|error| seen(error.into(), counter)));
         }
         if poll_timer(this.timer, deadline, cx).is_pending() {
             return Poll::Pending;
         }
         // The call ends before anybody learns that it has.
         this.inner.set(None);
-        Poll::Ready(Err(DeadlinePassed { source: None }.into()))
+        Poll::Ready(Err(cut_short(this.counter)))
     }
+}
+
+#[cold]
+fn cut_short(counter: &mut Option<Arc<AtomicU64>>) -> BoxError {
+    seen(DeadlinePassed { source: None }.into(), counter)
+}
+
+/// Counts a call that was cut short, here or by a policy inside that saw its deadline come.
+#[cold]
+fn seen(error: BoxError, counter: &mut Option<Arc<AtomicU64>>) -> BoxError {
+    if find::<DeadlinePassed>(&*error).is_some()
+        && let Some(counter) = counter.take()
+    {
+        counter.fetch_add(1, Relaxed);
+    }
+    error
 }
 
 fn poll_timer(

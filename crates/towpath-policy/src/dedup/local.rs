@@ -19,6 +19,7 @@ use crate::{Key, WhenStoreFails};
 pub(super) struct Local {
     table: Mutex<Table>,
     numbers: AtomicU64,
+    duplicates: AtomicU64,
     pub(super) ttl: Duration,
     pub(super) sharing: Option<Sharing>,
 }
@@ -50,6 +51,7 @@ impl Local {
         Self {
             table: Mutex::new(Table::new(max_keys, ttl)),
             numbers: AtomicU64::new(0),
+            duplicates: AtomicU64::new(0),
             ttl,
             sharing,
         }
@@ -65,6 +67,14 @@ impl Local {
 
     pub(super) fn remembered(&self) -> usize {
         self.with(|table| table.remembered())
+    }
+
+    pub(super) fn duplicates(&self) -> u64 {
+        self.duplicates.load(Relaxed)
+    }
+
+    pub(super) fn count_duplicate(&self) {
+        self.duplicates.fetch_add(1, Relaxed);
     }
 
     pub(super) fn ticket(self: &Arc<Self>, key: Key) -> Ticket {

@@ -11,12 +11,13 @@ use futures_util::future::BoxFuture;
 use tokio::time::Instant;
 
 use super::{
-    Claimed, DedupStoreFailed, duplicate,
+    Claimed, DedupStoreFailed,
     local::{Local, Sharing},
     table::{Look, Seat},
 };
 use crate::{
-    BoxError, Key, WhenStoreFails,
+    BoxError, WhenStoreFails,
+    error::Duplicate,
     timer::{Timer, poll_until},
 };
 
@@ -61,8 +62,11 @@ impl Ticket {
         }
     }
 
-    pub(super) fn key(&self) -> &Key {
-        &self.seat.key
+    /// The call is refused: another of its key was made.
+    pub(super) fn duplicate(&self) -> BoxError {
+        self.local.count_duplicate();
+        let key = self.seat.key.clone();
+        Duplicate { key }.into()
     }
 
     /// Claims the key if that is free; does not wait.
@@ -78,7 +82,7 @@ impl Ticket {
         let (local, seat) = (&self.local, &mut self.seat);
         match local.with(|table| table.look(seat, now, Some(waker))) {
             Look::Mine => Poll::Ready(Ok(())),
-            Look::Known => Poll::Ready(Err(duplicate(self))),
+            Look::Known => Poll::Ready(Err(self.duplicate())),
             Look::Wait => Poll::Pending,
         }
     }
@@ -102,7 +106,7 @@ impl Ticket {
                 self.is_shared = true;
                 Ok(Next::Call)
             }
-            Ok(Claimed::Done) => Err(duplicate(self)),
+            Ok(Claimed::Done) => Err(self.duplicate()),
             Ok(Claimed::Held(left)) => Ok(Next::Pause(Instant::now() + self.pause(left))),
             Err(_) if self.calls_anyway() => Ok(Next::Call),
             Err(source) => Err(DedupStoreFailed { source }.into()),

@@ -64,7 +64,13 @@ where
         let mut this = self.project();
         loop {
             let error: BoxError = match this.state.as_mut().project() {
-                StateProj::Answering { future } => return future.poll(cx),
+                StateProj::Answering { future } => {
+                    let answer = ready!(future.poll(cx));
+                    if answer.is_ok() {
+                        this.fails.count_answer();
+                    }
+                    return Poll::Ready(answer);
+                }
                 StateProj::Calling { future } => match ready!(future.poll(cx)) {
                     Ok(response) => return Poll::Ready(Ok(response)),
                     Err(error) => error.into(),

@@ -3,7 +3,7 @@
 use std::{
     fmt, mem,
     pin::Pin,
-    sync::Arc,
+    sync::{Arc, atomic::Ordering::Relaxed},
     task::{Context, Poll, ready},
     time::Duration,
 };
@@ -100,7 +100,10 @@ where
         let mut at = 0;
         while let Some(leg) = this.legs.get_mut(at) {
             match leg.as_mut().poll(cx) {
-                Poll::Ready(Ok(response)) => return Poll::Ready(response),
+                Poll::Ready(Ok(response)) => {
+                    this.shared.won.fetch_add(1, Relaxed);
+                    return Poll::Ready(response);
+                }
                 Poll::Ready(Err(error)) => {
                     drop(this.legs.remove(at));
                     put_aside(this.error, error);

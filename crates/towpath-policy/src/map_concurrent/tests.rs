@@ -228,6 +228,19 @@ async fn the_deadline_for_all_drops_what_runs_and_pulls_no_more() {
 }
 
 #[tokio::test(start_paused = true)]
+async fn calls_over_the_deadline_are_dropped_before_their_errors_are_seen() {
+    let (service, remote) = probe(3);
+    let map = stream::iter(1..).map_concurrent(2, service).deadline(ms(5));
+    let mut stream = spawn(map);
+    assert_pending!(stream.poll_next());
+    let calls = [remote.take(), remote.take()];
+    advance(ms(5)).await;
+    assert!(stream.is_woken());
+    assert!(assert_ready!(stream.poll_next()).unwrap().is_err());
+    assert!(calls.iter().all(Call::is_dropped) && remote.is_idle(3));
+}
+
+#[tokio::test(start_paused = true)]
 async fn results_from_before_the_deadline_are_kept_in_order() {
     let naps = stream::iter([500, 10]);
     let stream = naps

@@ -8,7 +8,10 @@ use std::task::{Context, Poll, ready};
 use tokio::time::Instant;
 use tower_service::Service;
 
-use super::core::{Core, Local};
+use super::{
+    core::{Core, Local},
+    run::verdict,
+};
 use crate::{
     BoxError,
     breaker::{Entry, Pass},
@@ -26,8 +29,9 @@ pub(super) struct Admission {
     token: Option<Taken>,
     /// Everything is there.
     open: bool,
-    /// The service was asked whether it is ready, and has not answered yet.
-    readying: bool,
+    /// Something was in the way: it is polled until it gets in.
+    begun: bool,
+    service: Readiness,
     /// The limiter had no token: wait in its line, until then at least.
     queued: Option<Option<Instant>>,
     gate: Place,
@@ -39,6 +43,18 @@ pub(super) struct Admission {
     changes: u64,
     timer: Option<Timer>,
     seen: Option<Instant>,
+}
+
+/// What the service said when it was asked whether it is ready.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq)]
+enum Readiness {
+    /// It was not asked, or has answered.
+    #[default]
+    Settled,
+    /// It has not answered yet: it may hold what others wait for.
+    Pending,
+    /// It has failed, and is not to be asked again.
+    Failed,
 }
 
 /// What a call that may begin holds.
@@ -74,7 +90,8 @@ impl Admission {
 
     /// Gets in: past the breaker, in turn, with a permit, to a service that is ready, with a
     /// token. An error is the answer of the call; nothing is held then.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the way of every call")]
     pub(super) fn poll<S, Q, L>(
         &mut self,
         local: &Local<S, L>,
@@ -89,19 +106,98 @@ impl Admission {
         if self.open {
             return Poll::Ready(Ok(()));
         }
+        if !self.begun && self.take_all(&local.core, inner, want, cx) {
+            self.open = true;
+            return Poll::Ready(Ok(()));
+        }
+        self.poll_begun(local, inner, want, cx)
+    }
+
+    /// Takes everything at once, where nothing is in the way. What it took when something
+    /// is stays taken, and so the service is asked once more then.
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the way of nearly every call")]
+    fn take_all<S, Q>(
+        &mut self,
+        core: &Core,
+        inner: &mut S,
+        want: Option<Want<'_>>,
+        cx: &mut Context<'_>,
+    ) -> bool
+    where
+        S: Service<Q>,
+    {
+        if let Some(breaker) = &core.breaker {
+            self.pass = breaker.enter_closed();
+            if self.pass.is_none() {
+                return false;
+            }
+        }
+        if self.poll_seat(core, cx).is_pending() {
+            return false;
+        }
+        match inner.poll_ready(cx) {
+            Poll::Ready(Ok(())) => {}
+            Poll::Ready(Err(_)) => {
+                self.service = Readiness::Failed;
+                return false;
+            }
+            Poll::Pending => return false,
+        }
+        let (Some(limiter), Some(want)) = (&core.limiter, want) else {
+            return true;
+        };
+        if limiter.remote().is_some() || !want.bucket.line().is_empty() {
+            return false;
+        }
+        let now = Instant::now();
+        self.token = limiter.take(want.bucket, want.weight, now).ok();
+        self.seen = Some(now);
+        self.token.is_some()
+    }
+
+    #[cold]
+    fn poll_begun<S, Q, L>(
+        &mut self,
+        local: &Local<S, L>,
+        inner: &mut S,
+        want: Option<Want<'_>>,
+        cx: &mut Context<'_>,
+    ) -> Poll<Result<()>>
+    where
+        S: Service<Q> + Clone,
+        S::Error: Into<BoxError>,
+    {
+        self.begun = true;
+        // A service that has failed is not asked again; a clone of it may fare better.
+        if self.service == Readiness::Failed {
+            self.service = Readiness::Settled;
+            *inner = local.service();
+        }
         let entered = ready!(self.poll_in(local, inner, want, cx));
-        match entered {
+        match &entered {
             Ok(()) => self.open = true,
-            Err(_) => {
+            Err(error) => {
+                self.record_refusal(&local.core, error);
                 self.abandon(&local.core, want);
                 // Whoever was refused may idle: it keeps no readiness that others wait for.
                 *inner = local.service();
             }
         }
+        self.begun = false;
         Poll::Ready(entered)
     }
 
-    #[inline]
+    /// A service that fails before it is called is as down as one that fails then.
+    fn record_refusal(&mut self, core: &Core, error: &BoxError) {
+        if let (Some(breaker), Some(pass)) = (&core.breaker, self.pass) {
+            let verdict = verdict(core.classify.classify(&**error), error);
+            // Only now: if the classifier panics, the drop gives it back.
+            self.pass = None;
+            breaker.record(pass, verdict, None, Instant::now());
+        }
+    }
+
     fn poll_in<S, Q, L>(
         &mut self,
         local: &Local<S, L>,
@@ -124,7 +220,10 @@ impl Admission {
             }
             ready!(self.poll_seat(core, cx));
             let readied = inner.poll_ready(cx);
-            self.readying = readied.is_pending();
+            self.service = match readied {
+                Poll::Pending => Readiness::Pending,
+                Poll::Ready(_) => Readiness::Settled,
+            };
             ready!(readied).map_err(Into::into)?;
             if self.has_pass(core)
                 && let Token::Taken = ready!(self.poll_token(core, want, cx))?
@@ -147,14 +246,16 @@ impl Admission {
         want: Option<Want<'_>>,
     ) {
         let core = &*local.core;
+        // What a store grants now would be used much later.
+        self.asked = None;
         if let (true, Some(want)) = (self.turn.is_waiting(), want) {
             want.bucket.line().leave(&mut self.turn);
         }
         if let Some(seats) = &core.seats {
             seats.permits().leave(&mut self.seat);
         }
-        if self.permit || self.readying {
-            self.readying = false;
+        if self.permit || self.service == Readiness::Pending {
+            self.service = Readiness::Settled;
             self.stand_up(core);
             *inner = local.service();
         }
@@ -357,6 +458,7 @@ impl Admission {
     /// Gives back what was gathered, and leaves every line.
     pub(super) fn abandon(&mut self, core: &Core, want: Option<Want<'_>>) {
         self.open = false;
+        self.begun = false;
         self.queued = None;
         self.asked = None;
         self.stand_up(core);

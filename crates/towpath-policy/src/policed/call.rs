@@ -11,14 +11,14 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::{Admission, Ticket},
+    admission::Ticket,
     charged::Charged,
     core::Local,
     parked::Parked,
     replay::Replay,
     run::Run,
 };
-use crate::{BoxError, panic_guard, rate::Charge};
+use crate::{BoxError, context, panic_guard, rate::Charge};
 
 pin_project! {
     /// The future of a [`Policed`](crate::Policed) service.
@@ -100,11 +100,14 @@ where
     ) -> Self {
         let core = &*local.core;
         let kept = R::keep(&request, core.repeats);
+        let mut within = core.begin_time();
+        let entered = within.as_mut().map(context::enter);
         let state = State::calling(core.guards, || call(request));
+        drop(entered);
         Self {
             kept,
             charged,
-            run: Run::begin(core, ticket()),
+            run: Run::begin(core, ticket(), within),
             state,
             local: local.clone(),
         }
@@ -118,7 +121,7 @@ where
         charged: Charged,
         refused: Option<BoxError>,
     ) -> Self {
-        let run = Run::begin(&local.core, Ticket::default());
+        let run = Run::begin(&local.core, Ticket::default(), local.core.begin_time());
         let kept = R::keep(&request, local.core.repeats);
         let state = match refused {
             None => State::parked(Parked::new(local, request, None)),
@@ -205,8 +208,9 @@ where
     #[cold]
     fn next(mut self: Pin<&mut Self>, error: BoxError, unused: Option<Q>) -> Option<BoxError> {
         let mut this = self.as_mut().project();
-        // The attempt ends before others may have what it held.
-        this.state.set(State::Ended);
+        // The attempt ends before others may have what it held. Not `Ended`: if the classifier
+        // panics, the drop gives that back.
+        this.state.set(State::Parked { parked: None });
         let core = &this.local.core;
         let (error, until) = match this.run.failed(core, this.charged, error) {
             Ok(next) => next,

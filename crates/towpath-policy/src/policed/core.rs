@@ -18,6 +18,7 @@ use tokio::time::Instant;
 use crate::{
     breaker::Breaker,
     class::Classify,
+    context::{self, CallContext},
     error::RateLimited,
     line::{Line, Place},
     rate::Limiter,
@@ -78,10 +79,11 @@ impl Core {
         self.retry.as_ref().map_or(1, |retry| retry.attempts)
     }
 
-    /// Whether an attempt may follow the first.
+    /// The context of a call that begins now, where the time for all its attempts is limited.
     #[inline]
-    pub(super) fn may_repeat(&self) -> bool {
-        self.attempts() > 1 || self.waits_for_backend()
+    pub(super) fn begin_time(&self) -> Option<CallContext> {
+        let limit = self.retry.as_ref()?.deadline?;
+        Some(context::current().until(Instant::now().checked_add(limit)))
     }
 
     /// Whether messages may wait for the breaker to close, however many attempts they have had.

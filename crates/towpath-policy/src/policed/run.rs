@@ -20,11 +20,12 @@ use crate::{
     BoxError,
     breaker::Verdict,
     context::{self, CallContext},
-    error::{DeadlinePassed, TimedOut},
+    error::{DeadlinePassed, Panicked, TimedOut},
     panic_guard,
     timer::Timer,
 };
 use failed::Again;
+pub(super) use failed::verdict;
 
 /// The run of one call. A call that goes well at once carries little: the rest is made
 /// when it is needed.
@@ -50,29 +51,20 @@ enum Ends {
 
 impl Run {
     #[inline]
-    pub(super) fn begin(core: &Core, ticket: Ticket) -> Self {
+    pub(super) fn begin(core: &Core, ticket: Ticket, within: Option<CallContext>) -> Self {
         let mut run = Self {
             ticket,
             alarm: None,
-            again: None,
+            again: within.map(|context| Box::new(Again::within(context))),
         };
         if core.wants_start {
-            run.look_at_clock();
+            // Not what was seen on the way in: a service may be ready long before it is called.
+            run.ticket.seen = Some(Instant::now());
         }
         if let Some(retry) = &core.retry {
             retry.budget.deposit();
-            if let Some(deadline) = retry.deadline {
-                run.limit(deadline);
-            }
         }
         run
-    }
-
-    #[cold]
-    fn limit(&mut self, deadline: Duration) {
-        let now = self.look_at_clock();
-        let context = context::current().until(now.checked_add(deadline));
-        self.again = Some(Box::new(Again::within(context)));
     }
 
     /// The beginning of the attempt, near enough: read once.
@@ -108,7 +100,8 @@ impl Run {
     }
 
     /// Runs code of the service in the context of the attempt.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "saves a copy of what `f` returns")]
     pub(super) fn scoped<T>(&mut self, f: impl FnOnce() -> T) -> T {
         let entered = self.enter();
         let result = f();
@@ -117,7 +110,8 @@ impl Run {
     }
 
     /// Polls the attempt, and its end in time when it is pending.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "saves copies of answers: the way of every call")]
     pub(super) fn poll_call<S, L, F, T, E>(
         &mut self,
         local: &Local<S, L>,
@@ -129,7 +123,7 @@ impl Run {
         E: Into<BoxError>,
     {
         let polled = if local.core.guards {
-            match self.scoped(|| panic_guard::catch(|| future.poll(cx))) {
+            match self.poll_guarded(future, cx) {
                 Ok(polled) => polled,
                 Err(panicked) => return Poll::Ready(Err(panicked.into())),
             }
@@ -142,6 +136,16 @@ impl Run {
         }
     }
 
+    #[inline(never)]
+    fn poll_guarded<F: Future>(
+        &mut self,
+        future: Pin<&mut F>,
+        cx: &mut Context<'_>,
+    ) -> Result<Poll<F::Output>, Panicked> {
+        self.scoped(|| panic_guard::catch(|| future.poll(cx)))
+    }
+
+    #[inline(never)]
     fn poll_end<S, L>(&mut self, local: &Local<S, L>, cx: &mut Context<'_>) -> Poll<BoxError> {
         let known = self.alarm.as_ref().and_then(|alarm| alarm.ends);
         let Some(ends) = known.or_else(|| self.find_end(local.core.timeout)) else {
@@ -205,7 +209,8 @@ impl Run {
     }
 
     /// The attempt has answered, and the call is over.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the way of every call that goes well")]
     pub(super) fn succeed<S, L>(&mut self, local: &Local<S, L>) {
         self.release(&local.core, Verdict::Success, Latency::Telling);
         self.end(local);
@@ -220,7 +225,8 @@ impl Run {
     }
 
     /// Gives back what the attempt holds, and says how it went.
-    #[inline]
+    #[inline(always)]
+    #[expect(clippy::inline_always, reason = "the way of every call that goes well")]
     fn release(&mut self, core: &Core, verdict: Verdict, latency: Latency) {
         if core.wants_start {
             return self.release_measured(core, verdict, latency);
@@ -237,6 +243,7 @@ impl Run {
         }
     }
 
+    #[inline(never)]
     fn release_measured(&mut self, core: &Core, verdict: Verdict, latency: Latency) {
         let now = Instant::now();
         let took = now.saturating_duration_since(self.look_at_clock());

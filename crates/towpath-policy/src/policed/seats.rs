@@ -6,13 +6,14 @@ use tokio::time::Instant;
 
 use crate::{
     Concurrency,
+    apart::Apart,
     concurrency::{Adaptive, Permits},
 };
 
 /// Permits, and what adapts their limit.
 #[derive(Debug)]
 pub(crate) struct Seats {
-    permits: Permits,
+    permits: Apart<Permits>,
     adaptive: Option<Adaptive>,
 }
 
@@ -35,7 +36,7 @@ impl Seats {
             None => options.fixed_limit(),
         };
         Self {
-            permits: Permits::new(limit),
+            permits: Apart(Permits::new(limit)),
             adaptive,
         }
     }

@@ -18,7 +18,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::schedule::nanos;
-use crate::words::Problems;
+use crate::{apart::Apart, words::Problems};
 
 #[cfg(test)]
 mod tests;
@@ -41,7 +41,7 @@ pub(super) struct Terms {
 /// How many retries there may be, over all calls.
 pub(crate) struct Budget {
     /// The calls since the start.
-    calls: AtomicU64,
+    calls: Apart<AtomicU64>,
     /// What a call pays.
     pay: u64,
     /// What is paid per second without calls.
@@ -99,7 +99,7 @@ impl Budget {
     pub(super) fn new(terms: Terms, now: Instant) -> Self {
         let income = u64::from(terms.at_least) * RETRY;
         Self {
-            calls: AtomicU64::new(0),
+            calls: Apart(AtomicU64::new(0)),
             pay: terms.pay(),
             income,
             ledger: Mutex::new(Ledger::new(income, now)),

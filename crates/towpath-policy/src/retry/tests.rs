@@ -143,11 +143,8 @@ fn every_problem_of_a_retry_is_reported_with_its_path() {
 fn a_classifier_can_be_set_after_the_rest_was_read() {
     let retry = read(json!({ "attempts": 2 })).unwrap();
     let retry = retry.classify(classify_fn(|_| Class::Permanent));
-    let retrying = retry.start(Instant::now());
-    assert_eq!(
-        retrying.classify.classify(&std::fmt::Error),
-        Class::Permanent
-    );
+    let class = retry.classifier().classify(&std::fmt::Error);
+    assert_eq!(class, Class::Permanent);
 }
 
 #[test]

@@ -8,9 +8,10 @@ use std::{
     net::TcpStream,
     process::{Child, Command, Stdio},
     thread::{self, JoinHandle},
-    time::{Duration, Instant},
+    time::Duration,
 };
 
+use tokio::time::Instant;
 use towpath_policy::{Decision, Quota, Rate, RateRequest, RateStore, RedisStore};
 
 use crate::server::Server;

@@ -42,7 +42,7 @@ async fn a_budget_admits_its_burst_and_then_says_how_long_to_wait() {
     };
     let hour = Duration::from_secs(3600);
     assert!(
-        time <= hour && time > hour - Duration::from_secs(60),
+        time <= hour && time > Duration::from_secs(59 * 60),
         "{time:?}"
     );
 }
@@ -139,7 +139,7 @@ async fn a_budget_that_is_full_again_leaves_no_key() {
     let mut connection = server.connection();
     let left: i64 = connection.pttl("towpath:rate:\"api\"").unwrap();
     assert!((500..=1002).contains(&left), "{left} ms until it is full");
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     while connection.dbsize() > 0 {
         assert!(start.elapsed() < Duration::from_secs(10), "the key stays");
         tokio::time::sleep(Duration::from_millis(10)).await;
@@ -153,15 +153,9 @@ async fn a_clock_that_is_set_back_by_an_hour_stops_nothing_and_floods_nothing() 
     };
     let (store, request) = (server.store(), request("api", hourly(7_200), 10));
     drain(&store, &request).await;
-    let mut connection = server.connection();
-    // As if what is owed had been written by a clock that was an hour ahead.
-    let key = "towpath:rate:\"api\"";
-    let kept: String = connection.get(key).unwrap();
-    let (at, rest) = kept.split_once(':').unwrap();
-    let ahead = at.parse::<u64>().unwrap() + 3_600_000_000;
-    let () = connection.set(key, format!("{ahead}:{rest}")).unwrap();
+    move_back(&server, -3_600_000_000);
     assert!(drain(&store, &request).await <= 1);
-    let start = std::time::Instant::now();
+    let start = tokio::time::Instant::now();
     while ask(&store, &request).await != Decision::Admitted {
         assert!(
             start.elapsed() < Duration::from_secs(10),
@@ -169,6 +163,26 @@ async fn a_clock_that_is_set_back_by_an_hour_stops_nothing_and_floods_nothing() 
         );
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
+}
+
+#[tokio::test]
+async fn a_clock_that_is_set_forward_by_an_hour_grants_no_more_than_a_burst() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let (store, request) = (server.store(), request("api", hourly(7_200), 10));
+    drain(&store, &request).await;
+    move_back(&server, 3_600_000_000);
+    assert!((10..=11).contains(&drain(&store, &request).await));
+}
+
+/// As if what is kept had been written by a clock that was behind by so much.
+fn move_back(server: &Server, micros: i64) {
+    let (mut connection, key) = (server.connection(), "towpath:rate:\"api\"");
+    let kept: String = connection.get(key).unwrap();
+    let (at, rest) = kept.split_once(':').unwrap();
+    let at = at.parse::<i64>().unwrap() - micros;
+    let () = connection.set(key, format!("{at}:{rest}")).unwrap();
 }
 
 #[tokio::test]

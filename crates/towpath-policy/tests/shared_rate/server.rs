@@ -8,11 +8,12 @@ use std::{
     path::PathBuf,
     process::{Child, ChildStdin, Command, Stdio},
     thread,
-    time::{Duration, Instant},
+    time::Duration,
 };
 
 use redis::Connection;
 use tempfile::TempDir;
+use tokio::time::Instant;
 use towpath_policy::RedisStore;
 
 pub(crate) struct Server {
@@ -142,11 +143,12 @@ fn free_port() -> u16 {
 
 /// Where the server is. Its absence is a failure: a test that is not run proves nothing.
 fn program() -> PathBuf {
-    if let Some(place) = env::var_os("REDIS_SERVER") {
-        return place.into();
-    }
+    let named = env::var_os("REDIS_SERVER").map(PathBuf::from);
     let path = env::var_os("PATH").unwrap_or_default();
-    let mut places = env::split_paths(&path).map(|folder| folder.join("redis-server"));
+    let in_path = || env::split_paths(&path).map(|folder| folder.join("redis-server"));
+    let mut places = named
+        .map_or_else(|| in_path().collect(), |place| vec![place])
+        .into_iter();
     places.find(|place| place.is_file()).expect(
         "redis-server is needed: `apt-get install redis-server` gets it, REDIS_SERVER says \
          where it is, TOWPATH_WITHOUT_SERVERS=1 does without these tests",

@@ -16,16 +16,21 @@ use towpath_policy::{
     BreakerState as State, BreakerStatus, ChangeError, Forced, PolicyHandle, Rate, Subscription,
 };
 
+/// Looks at a policy: how it is doing, where it is there.
+pub(super) type Look = Box<dyn Fn() -> Option<PolicyStatus> + Send + Sync>;
+
 /// The handle of a stage's policies, with those who are told of changes.
 pub(super) struct Control {
     handle: PolicyHandle,
+    /// At the policies outside of those that the handle knows.
+    looks: Vec<Look>,
     opened: Arc<AtomicU64>,
     /// Kept while the stage lives: one per pipeline that runs it.
     told: Mutex<Vec<Subscription>>,
 }
 
 impl Control {
-    pub(super) fn new(handle: PolicyHandle) -> Self {
+    pub(super) fn new(handle: PolicyHandle, looks: Vec<Look>) -> Self {
         let opened = Arc::new(AtomicU64::new(0));
         let counter = opened.clone();
         let counts = handle.on_breaker_change(move |change| {
@@ -36,6 +41,7 @@ impl Control {
         });
         Self {
             handle,
+            looks,
             opened,
             told: Mutex::new(counts.into_iter().collect()),
         }
@@ -115,8 +121,9 @@ impl PolicyControl for Control {
             after: timeout.limit,
             timed_out: timeout.timed_out,
         });
-        let all = [retry, breaker, limit, concurrency, timeout];
-        all.into_iter().flatten().collect()
+        let outer = self.looks.iter().filter_map(|look| look());
+        let inner = [retry, breaker, limit, concurrency, timeout];
+        outer.chain(inner.into_iter().flatten()).collect()
     }
 
     fn observe(&self, listener: Weak<PolicyListener>) {

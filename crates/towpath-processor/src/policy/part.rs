@@ -3,10 +3,8 @@
 use std::error::Error;
 
 use tower_layer::Identity;
-use towpath_core::{Failure, find};
-use towpath_policy::{
-    Dedup, DedupLayer, Fallback, Hedge, HedgeLayer, InvalidOptions, Problems,
-};
+use towpath_core::{Failure, PolicyStatus, find};
+use towpath_policy::{Dedup, DedupLayer, Fallback, Hedge, HedgeLayer, InvalidOptions, Problems};
 
 /// Options of a layer that a stage may have.
 pub trait Part: Clone + Send + Sync + 'static {
@@ -26,6 +24,12 @@ pub trait Part: Clone + Send + Sync + 'static {
 
     /// A few words for the topology; `None` when it is not there.
     fn describe(&self) -> Option<String>;
+
+    /// How it is doing.
+    fn status(layer: &Self::Layer) -> Option<PolicyStatus> {
+        let _ = layer;
+        None
+    }
 }
 
 /// The stage has no such layer.
@@ -58,6 +62,13 @@ impl Part for Hedge {
     fn describe(&self) -> Option<String> {
         Some("hedge".to_owned())
     }
+
+    fn status(layer: &HedgeLayer) -> Option<PolicyStatus> {
+        Some(PolicyStatus::Hedge {
+            hedged: layer.hedged(),
+            won: layer.won(),
+        })
+    }
 }
 
 impl<K> Part for Dedup<K>
@@ -77,6 +88,13 @@ where
     fn describe(&self) -> Option<String> {
         Some("dedup".to_owned())
     }
+
+    fn status(layer: &DedupLayer<K>) -> Option<PolicyStatus> {
+        Some(PolicyStatus::Dedup {
+            keys: layer.in_flight() + layer.remembered(),
+            duplicates: layer.duplicates(),
+        })
+    }
 }
 
 impl<A, P> Part for Fallback<A, P>
@@ -89,10 +107,15 @@ where
     fn build(&self) -> Result<Self, InvalidOptions> {
         // What a handler has decided about its message holds.
         let decided = |error: &(dyn Error + 'static)| find::<Failure>(error).is_some();
-        Ok(self.clone().passing(decided))
+        Ok(self.clone().passing(decided).counting_apart())
     }
 
     fn describe(&self) -> Option<String> {
         Some("fallback".to_owned())
+    }
+
+    fn status(layer: &Self) -> Option<PolicyStatus> {
+        let used = layer.used();
+        Some(PolicyStatus::Fallback { used })
     }
 }

@@ -1,12 +1,13 @@
 //! What the errors of policies mean for a message.
 
 use towpath_core::{BoxError, Failure};
-use towpath_policy::{Duplicate, Interrupted, Unavailable, find};
+use towpath_policy::{DedupStoreFailed, Duplicate, Interrupted, Unavailable, find};
 
 /// Reads an error of a call: some of those that policies make say more than *reject*.
 ///
-/// A service that is down and a pipeline that stops have nothing against the message: it goes
-/// back to its source. A duplicate is dropped.
+/// A service that is down, a store that does not say whether the message is a duplicate and
+/// a pipeline that stops have nothing against the message: it goes back to its source. A
+/// duplicate is dropped.
 #[cold]
 pub(crate) fn read_error(error: BoxError) -> BoxError {
     if error.is::<Failure>() {
@@ -16,7 +17,7 @@ pub(crate) fn read_error(error: BoxError) -> BoxError {
         let after = unavailable.retry_after;
         return Failure::retry(error).after(after).into();
     }
-    if find::<Interrupted>(&*error).is_some() {
+    if find::<Interrupted>(&*error).is_some() || find::<DedupStoreFailed>(&*error).is_some() {
         return Failure::retry(error).into();
     }
     if find::<Duplicate>(&*error).is_some() {

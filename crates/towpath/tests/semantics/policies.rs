@@ -1,6 +1,14 @@
 //! The policies of a stage, in a pipeline.
 
+mod adapting;
 mod breaking;
+mod chunks;
+mod contexts;
+mod limiting;
+mod options;
+mod others;
+mod outside;
+mod retrying;
 
 use std::time::Duration;
 

@@ -69,7 +69,8 @@ fn a_time_window_forgets_a_tenth_at_a_time() {
 
 #[test]
 fn a_time_window_is_empty_after_a_long_silence() {
-    let mut rig = Rig::new(&CircuitBreaker::failure_rate(0.5).min_calls(3));
+    let options = CircuitBreaker::failure_rate(0.5).over(secs(10));
+    let mut rig = Rig::new(&options.min_calls(3));
     rig.fail(2);
     rig.advance(secs(60 * 60 * 24 * 365));
     rig.fail(2);

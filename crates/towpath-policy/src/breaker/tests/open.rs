@@ -154,7 +154,7 @@ fn forced_open_then_auto_goes_on_with_probes() {
 
 #[test]
 fn forced_closed_lets_all_through_and_counts_them() {
-    let rig = Rig::new(&quick());
+    let rig = Rig::new(&quick().over(secs(10)));
     rig.fail(2);
     rig.breaker.force(Forced::Closed);
     assert_eq!(rig.state(), BreakerState::ForcedClosed);

@@ -65,7 +65,7 @@ impl Again {
 
     /// Counts another attempt, for those whose scope this is too.
     pub(super) fn begin(&mut self, core: &Core) {
-        if self.error.is_some() {
+        if self.error.as_ref().is_some_and(|error| !is_local(&**error)) {
             core.tally.add_retried();
         }
         if std::mem::take(&mut self.counts) {
@@ -100,7 +100,8 @@ impl Run {
             return Err(error);
         }
         let class = core.classify.classify(&*error);
-        self.release(core, verdict(class, &error), latency(class, &error));
+        let verdict = verdict(class, &error);
+        self.release(core, verdict, latency(class, &error));
         let after = match class {
             Class::Permanent => return Err(error),
             Class::Transient { after } => after,
@@ -109,7 +110,7 @@ impl Run {
                 after
             }
         };
-        if self.is_excused(core) {
+        if verdict == Verdict::Failure && self.is_excused(core) {
             return self.until_deadline(error, after.and_then(|after| now.checked_add(after)));
         }
         self.wait(core, error, after, now)
@@ -204,7 +205,7 @@ fn exhausted(attempts: u32, source: BoxError) -> BoxError {
 
 /// What an error says of the service: one that rejects the call has answered. What was
 /// decided here says nothing, nor does a call that was given too little time.
-fn verdict(class: Class, error: &BoxError) -> Verdict {
+pub(in crate::policed) fn verdict(class: Class, error: &BoxError) -> Verdict {
     let has_no_answer =
         find::<Panicked>(&**error).is_some() || find::<DeadlinePassed>(&**error).is_some();
     if is_local(&**error) || has_no_answer {

@@ -1,5 +1,7 @@
 //! A stage that works on as many messages at once as its service bears.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -17,7 +19,7 @@ use towpath::{
 };
 use towpath_test::{Outcomes, TestSource, check};
 
-use super::limiting::{SECOND, ms};
+use super::limiting::{SECOND, float, ms};
 
 /// A service that bears so many calls at once; beyond that they take longer, all of them.
 #[derive(Clone, Debug)]
@@ -53,10 +55,10 @@ impl Backend {
         load.most.fetch_max(running, SeqCst);
         let capacity = load.capacity.load(SeqCst);
         let shed = load.sheds && running > 2 * capacity;
-        let ratio = (running as f64 / capacity as f64).max(1.0);
+        let ratio = (float(running) / float(capacity)).max(1.0);
         // No two calls take the same time, and no seed is needed for that.
-        let noise = 0.95 + (n * 7919 % 101) as f64 / 1000.0;
-        sleep(TAKES.mul_f64(if shed { 0.1 } else { ratio * noise })).await;
+        let noise = Duration::from_micros(19_000 + n * 7919 % 2001);
+        sleep(noise.mul_f64(if shed { 0.1 } else { ratio })).await;
         load.running.fetch_sub(1, SeqCst);
         if shed {
             return Err("too busy".into());
@@ -66,7 +68,9 @@ impl Backend {
     }
 
     /// For [`Processor::new`].
-    fn handler(&self) -> impl Fn(u64) -> super::limiting::Handled<u64> + Clone + Send + Sync + use<> {
+    fn handler(
+        &self,
+    ) -> impl Fn(u64) -> super::limiting::Handled<u64> + Clone + Send + Sync + use<> {
         let backend = self.clone();
         move |n| Box::pin(backend.clone().call(n))
     }
@@ -96,7 +100,12 @@ fn adapting(backend: &Backend, concurrency: Concurrency) -> (Pipeline, Outcomes)
 
 fn limit(handle: &PipelineHandle) -> usize {
     for policy in handle.policies("call").unwrap() {
-        if let PolicyStatus::Concurrency { limit, adaptive: true, .. } = policy {
+        if let PolicyStatus::Concurrency {
+            limit,
+            adaptive: true,
+            ..
+        } = policy
+        {
             return limit;
         }
     }
@@ -104,13 +113,13 @@ fn limit(handle: &PipelineHandle) -> usize {
 }
 
 /// The mean of the limit over so many looks, 50 ms apart.
-async fn mean_limit(handle: &PipelineHandle, looks: u64) -> f64 {
+async fn mean_limit(handle: &PipelineHandle, looks: usize) -> f64 {
     let mut sum = 0;
     for _ in 0..looks {
         sleep(ms(50)).await;
         sum += limit(handle);
     }
-    sum as f64 / looks as f64
+    float(sum) / float(looks)
 }
 
 #[tokio::test(start_paused = true)]
@@ -124,14 +133,17 @@ async fn the_limit_follows_a_service_that_bears_twenty_then_five_then_fifty_call
             sleep(SECOND * 10).await;
             let before = backend.served();
             let mean = mean_limit(running.handle(), 200).await;
-            let bears = capacity as f64;
+            let bears = float(capacity);
             assert!(
                 (bears * 0.6..=bears * 1.8).contains(&mean),
                 "a limit of {mean} where {capacity} are borne; sheds: {sheds}"
             );
-            let served = (backend.served() - before) as f64;
+            let served = float(backend.served() - before);
             let best = bears * 10.0 / TAKES.as_secs_f64();
-            assert!(served >= best * 0.75, "{served} of {best} calls; sheds: {sheds}");
+            assert!(
+                served >= best * 0.75,
+                "{served} of {best} calls; sheds: {sheds}"
+            );
         }
         running.handle().drain();
         check(&running.join().await.unwrap());
@@ -164,7 +176,10 @@ async fn an_idle_hour_does_not_raise_the_limit_and_what_comes_then_is_held_to_it
         handle.push(n).await.unwrap();
     }
     sleep(ms(1)).await;
-    assert!(backend.most() <= after, "no more at once than was known to be borne");
+    assert!(
+        backend.most() <= after,
+        "no more at once than was known to be borne"
+    );
     handle.close();
     check(&running.join().await.unwrap());
 }
@@ -181,7 +196,8 @@ async fn an_adaptive_limit_stays_within_its_bounds_and_the_stage_has_slots_for_t
     assert_eq!((backend.most(), limit(running.handle())), (8, 8));
     backend.set_capacity(1);
     sleep(SECOND * 20).await;
-    assert_eq!(limit(running.handle()), 2);
+    let least = limit(running.handle());
+    assert!((2..=3).contains(&least), "{least}");
     running.handle().drain();
     check(&running.join().await.unwrap());
 }
@@ -199,7 +215,11 @@ async fn a_limit_that_is_lowered_lets_the_calls_that_run_end_and_begins_fewer() 
     backend.most();
     sleep(ms(15)).await;
     let most = backend.most();
-    assert!(most <= 6, "{most} at once, {:?} after 4 was set", begun.elapsed());
+    assert!(
+        most <= 6,
+        "{most} at once, {:?} after 4 was set",
+        begun.elapsed()
+    );
     running.handle().drain();
     let report = running.join().await.unwrap();
     check(&report);

@@ -1,5 +1,7 @@
 //! The circuit breaker of a stage: what it spares the backend, and what it never costs.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod forcing;
 mod ordering;
 mod outages;

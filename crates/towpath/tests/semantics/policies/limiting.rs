@@ -135,6 +135,11 @@ impl Budget {
     }
 }
 
+/// A small number, to calculate with.
+pub(super) fn float(n: usize) -> f64 {
+    f64::from(u32::try_from(n).expect("a small number"))
+}
+
 /// The most calls that began within any window of this length, its end excluded.
 pub(super) fn most_within(times: &[Instant], window: Duration) -> usize {
     let from = |start: &Instant| {

@@ -1,5 +1,7 @@
 //! Dedup, fallback and hedge on a stage, and the order of them all.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     sync::{
         Arc, Mutex,
@@ -61,7 +63,8 @@ async fn a_fallback_may_be_another_service_and_what_it_fails_too_is_rejected_wit
     let recorder = Recorder::new();
     let report = Flow::from(source)
         .process(
-            Processor::new("price", first.handler()).fallback(Fallback::service(service_fn(second))),
+            Processor::new("price", first.handler())
+                .fallback(Fallback::service(service_fn(second))),
         )
         .sink(recorder.sink("write"))
         .run()
@@ -75,7 +78,11 @@ async fn a_fallback_may_be_another_service_and_what_it_fails_too_is_rejected_wit
     };
     let failed = find::<FallbackFailed>(cause.error()).expect("both have failed");
     assert_eq!(failed.failure.to_string(), "the second is down too");
-    assert!(cause.chain().contains(&"the handler fails on cue".to_owned()));
+    assert!(
+        cause
+            .chain()
+            .contains(&"the handler fails on cue".to_owned())
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -105,9 +112,7 @@ async fn a_fallback_answers_while_the_breaker_rejects_and_the_service_is_left_al
 async fn a_stop_gives_back_what_was_to_be_tried_again_though_there_is_a_fallback() {
     let (source, outcomes) = TestSource::new(0..5_u32).endless().build();
     let cue = Cue::new().fail_when(|_| true);
-    let patient = Retry::fixed(SECOND * 3600)
-        .jitter(Jitter::None)
-        .budget(1.0);
+    let patient = Retry::fixed(SECOND * 3600).jitter(Jitter::None).budget(1.0);
     let running = Flow::from(source)
         .process(
             Processor::new("price", cue.handler())
@@ -183,7 +188,10 @@ async fn a_hedge_asks_again_beside_a_slow_call_and_one_answer_is_handed_on() {
     assert!(outcomes.count("done") == 100 && recorder.items().len() == 100);
     assert_eq!(calls.load(SeqCst), 105);
     let took = begun.elapsed();
-    assert!(took < ms(95 + 5 * 11 + 20), "{took:?}: nobody waits for the slow ones");
+    assert!(
+        took < ms(95 + 5 * 11 + 20),
+        "{took:?}: nobody waits for the slow ones"
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -225,7 +233,8 @@ async fn a_message_of_a_key_that_was_done_is_dropped_as_a_duplicate() {
         .unwrap();
     check(&report);
     assert_eq!(cue.starts(), [1, 2, 3, 4]);
-    let dropped = |n| matches!(outcomes.only(n), Outcome::Drop(reason) if reason.as_str() == "duplicate");
+    let dropped =
+        |n| matches!(outcomes.only(n), Outcome::Drop(reason) if reason.as_str() == "duplicate");
     assert!([2, 4, 5].into_iter().all(dropped));
     assert_eq!((outcomes.count("done"), report.counts.dropped), (4, 3));
 }
@@ -254,8 +263,37 @@ async fn a_duplicate_of_a_message_in_flight_waits_for_it_and_takes_its_place_if_
     assert_eq!(words, [10, 10, 20]);
 }
 
+#[tokio::test(start_paused = true)]
+async fn duplicates_that_wait_hold_no_slot_and_no_more_calls_run_than_may() {
+    // One key hangs with nine duplicates; the other messages go on, two at a time.
+    let same = (0..10_u64).map(|n| (0, n));
+    let others = (1..=50).map(|key| (key, 0));
+    let (source, outcomes) = TestSource::of(same.chain(others));
+    let cue = Cue::new().hang_when(|m: &(u64, u64)| m.0 == 0).delay(ms(1));
+    let running = Flow::from(source)
+        .process(
+            Processor::new("ship", cue.handler())
+                .dedup(Dedup::by_key(|m: &(u64, u64)| m.0))
+                .unordered(2)
+                .workers(1),
+        )
+        .acknowledge()
+        .start()
+        .await
+        .unwrap();
+    outcomes.wait_for(50).await;
+    assert_eq!((outcomes.count("done"), cue.max_running()), (50, 2));
+    cue.release();
+    check(&running.join().await.unwrap());
+    assert_eq!((outcomes.count("done"), outcomes.count("dropped")), (51, 9));
+}
+
 /// Ships these keys, each no sooner than at its time; when each was shipped.
-async fn shipped(items: &[(u64, Duration)], dedup: Dedup, limit: RateLimit) -> Vec<(u64, Duration)> {
+async fn shipped(
+    items: &[(u64, Duration)],
+    dedup: Dedup,
+    limit: RateLimit,
+) -> Vec<(u64, Duration)> {
     let (source, outcomes) = TestSource::of(items.to_vec());
     let (begun, shipped) = (Instant::now(), Arc::new(Mutex::new(Vec::new())));
     let noted = shipped.clone();
@@ -339,10 +377,22 @@ async fn the_order_around_a_service_does_not_depend_on_the_order_of_the_calls() 
     ];
     let notes = |pipeline: &Pipeline| pipeline.topology().stages()[1].notes[1..].to_vec();
     let expected = notes(&built[0]);
-    let places = ["9s", "dedup", "fallback", "hedge", "attempts", "breaker", "rate limit", "2s"];
+    let places = [
+        "9s",
+        "dedup",
+        "fallback",
+        "hedge",
+        "attempts",
+        "breaker",
+        "rate limit",
+        "2s",
+    ];
     assert_eq!(expected.len(), places.len(), "{expected:?}");
     for (note, place) in expected.iter().zip(places) {
-        assert!(note.contains(place), "{note} is not {place} in {expected:?}");
+        assert!(
+            note.contains(place),
+            "{note} is not {place} in {expected:?}"
+        );
     }
     for pipeline in &built {
         assert_eq!(notes(pipeline), expected);
@@ -367,7 +417,12 @@ async fn a_timeout_ends_an_attempt_and_a_deadline_all_of_them_whatever_was_said_
             stage.retry(retry(9)).timeout(attempt).deadline(all)
         };
         let begun = Instant::now();
-        let report = Flow::from(source).process(stage).acknowledge().run().await.unwrap();
+        let report = Flow::from(source)
+            .process(stage)
+            .acknowledge()
+            .run()
+            .await
+            .unwrap();
         check(&report);
         assert_eq!((cue.calls(), outcomes.only(0).word()), (3, "rejected"));
         assert_eq!(begun.elapsed(), ms(2500));

@@ -30,7 +30,9 @@ pub(super) fn ms(millis: u64) -> Duration {
 
 /// So many attempts, a second apart, however many fail.
 pub(super) fn every_second(attempts: u32) -> Retry {
-    Retry::fixed(SECOND).attempts(attempts).budget(1000.0)
+    Retry::fixed(SECOND)
+        .attempts(attempts)
+        .budget_at_least(1_000_000)
 }
 
 /// A call of the handler, as it saw it deep inside.
@@ -112,13 +114,24 @@ impl Calls {
 
 /// Nothing is handed down but the item.
 async fn deep_inside(calls: &Calls, item: u64) -> usize {
+    let before = calls.note(item);
     tokio::task::yield_now().await;
-    calls.note(item)
+    let last = *calls.of(item).last().unwrap();
+    // Still its own after others were polled in between.
+    let now = (towpath::attempt(), towpath::deadline());
+    assert_eq!(now, (last.attempt, last.deadline));
+    before
 }
 
 /// Fails the first calls of each item.
 pub(super) fn fails(times: usize) -> impl Fn(u64, usize) -> Result<(), BoxError> + Clone {
-    move |_, before| if before < times { Err("not yet".into()) } else { Ok(()) }
+    move |_, before| {
+        if before < times {
+            Err("not yet".into())
+        } else {
+            Ok(())
+        }
+    }
 }
 
 /// The error in the cause of a rejection.
@@ -148,7 +161,7 @@ fn retry_of(handle: &PipelineHandle, stage: &str) -> (u64, u64, u64) {
 }
 
 /// Position, attempts and causes of each letter, by position.
-pub(super) fn letters(recorder: &Recorder<DeadLetter>) -> Vec<(u64, Option<u32>, Vec<String>)> {
+pub(super) fn letters(recorder: &Recorder<DeadLetter>) -> Vec<(u64, u32, Vec<String>)> {
     let letters = recorder.items().into_iter();
     let mut all: Vec<_> = letters
         .map(|letter| {

@@ -47,8 +47,9 @@ async fn a_dozen_messages_that_always_fail_hold_up_the_others_for_a_while_and_no
     for (slots, min_calls) in [(1, 2), (4, 2), (16, 4)] {
         let (report, _, backend) = run(300, slots, min_calls, |n| (5..17).contains(&n)).await;
         assert_eq!(report.counts.rejected, 12);
-        let tries = (5..17).map(|n| backend.calls_of(n));
-        assert_eq!(tries.clone().find(|tries| *tries > 16), None, "{tries:?}");
+        let tries: Vec<_> = (5..17).map(|n| backend.calls_of(n)).collect();
+        // Five count; beside them it may be the probe once for each of the others.
+        assert!(tries.iter().all(|tries| *tries <= 5 + 12), "{tries:?}");
         assert!(report.elapsed() < 12 * 12 * OPEN, "{:?}", report.elapsed());
     }
 }

@@ -25,23 +25,23 @@ fn pipeline(backend: &Backend, breaker: CircuitBreaker, events: &Events) -> (Pip
 async fn when_one_stage_opens_the_breaker_the_other_waits_too_and_both_go_on() {
     let dead = |at| (10 * SECOND..14 * SECOND).contains(&at);
     let tried = Backend::new(move |call| if dead(call.at) { DOWN } else { UP }.after(ms(100)));
-    let spared = Backend::new(|_| UP.after(ms(100)));
+    let other = Backend::new(|_| UP.after(ms(100)));
     let (events, others) = (Events::new(), Events::new());
     let shared = || {
         let breaker = CircuitBreaker::failure_rate(0.25).over_calls(8);
         breaker.open_for(OPEN).named("breaking: one backend")
     };
     let (first, done) = pipeline(&tried, shared(), &events);
-    let (second, also_done) = pipeline(&spared, shared(), &others);
+    let (second, also_done) = pipeline(&other, shared(), &others);
     let first = first.named("first").start().await.unwrap();
     let second = second.named("second").start().await.unwrap();
     sleep(11 * SECOND).await;
     assert_eq!(breaker(first.handle()), (BreakerState::Open, 1));
     assert_eq!(breaker(second.handle()), (BreakerState::Open, 1));
-    let calls = spared.calls();
+    let calls = other.calls();
     sleep(ms(3900)).await;
     assert_eq!(
-        spared.calls(),
+        other.calls(),
         calls,
         "the other waits, and nothing fails there"
     );

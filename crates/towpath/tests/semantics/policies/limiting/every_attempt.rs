@@ -10,7 +10,7 @@ use std::{
 use tokio::time::{Instant, sleep};
 use towpath::{
     BoxError, CircuitBreaker, Flow, Jitter, Processor, RateLimit, Retry,
-    policy::{RetryAfter, classify_fn, Class},
+    policy::{Class, RetryAfter, classify_fn},
 };
 use towpath_test::{TestSource, check};
 
@@ -76,7 +76,12 @@ async fn every_attempt_pays_the_limit_whatever_the_order_of_the_calls() {
 
 #[tokio::test(start_paused = true)]
 async fn with_few_permits_and_attempts_that_fail_the_limit_holds_in_every_interval() {
-    for (slots, takes, keyed) in [(1, 3, false), (2, 45, false), (3, 110, false), (2, 30, true)] {
+    for (slots, takes, keyed) in [
+        (1, 3, false),
+        (2, 45, false),
+        (3, 110, false),
+        (2, 30, true),
+    ] {
         let (source, outcomes) = TestSource::of(0..200_u64);
         let seen = Seen::new();
         let handler = failing_until(2, ms(takes), &seen);
@@ -120,7 +125,11 @@ async fn attempts_that_wait_for_the_limit_are_not_overtaken_by_new_messages() {
     let mut first = HashMap::new();
     for (place, n) in seen.items().into_iter().enumerate() {
         if let Some(before) = first.insert(n, place) {
-            assert!(place - before <= 16, "{n} waited for {} others", place - before);
+            assert!(
+                place - before <= 16,
+                "{n} waited for {} others",
+                place - before
+            );
         }
     }
     Budget::per_second(100, 1).holds_for(&seen.times());

@@ -1,5 +1,7 @@
 //! Over any interval t at most burst + rate * t calls begin, and the budget is used.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{collections::BTreeSet, time::Duration};
 
 use tokio::time::{Instant, advance};
@@ -9,7 +11,7 @@ use towpath_test::{TestSource, check};
 use super::{Budget, SECOND, Seen, most_within, ms};
 
 /// Takes a while that differs from message to message.
-fn uneven(n: &u64) -> Duration {
+fn uneven(n: u64) -> Duration {
     ms(n * 7919 % 41)
 }
 
@@ -18,7 +20,7 @@ fn uneven(n: &u64) -> Duration {
 async fn worked_off(limit: RateLimit, messages: u64, workers: usize) -> (Seen<u64>, Duration) {
     let (source, outcomes) = TestSource::of(0..messages);
     let (seen, begun) = (Seen::new(), Instant::now());
-    let stage = Processor::new("call", seen.handler(uneven)).rate_limit(limit);
+    let stage = Processor::new("call", seen.handler(|n| uneven(*n))).rate_limit(limit);
     let report = Flow::from(source)
         .process(stage.unordered(32).workers(workers))
         .acknowledge()
@@ -28,7 +30,10 @@ async fn worked_off(limit: RateLimit, messages: u64, workers: usize) -> (Seen<u6
         .unwrap();
     check(&report);
     let messages = usize::try_from(messages).unwrap();
-    assert_eq!((outcomes.count("done"), seen.all().len()), (messages, messages));
+    assert_eq!(
+        (outcomes.count("done"), seen.all().len()),
+        (messages, messages)
+    );
     let last = *seen.times().last().unwrap();
     (seen, last.duration_since(begun))
 }
@@ -72,7 +77,10 @@ async fn a_leaky_bucket_of_a_hundred_a_second_spaces_its_calls_evenly_by_ten_mil
     let gaps = times.windows(2).map(|pair| pair[1].duration_since(pair[0]));
     let gaps: BTreeSet<_> = gaps.collect();
     // A timer is late by up to a millisecond, and what that loses is not made up for.
-    assert!(gaps.iter().all(|gap| (ms(10)..=ms(11)).contains(gap)), "{gaps:?}");
+    assert!(
+        gaps.iter().all(|gap| (ms(10)..=ms(11)).contains(gap)),
+        "{gaps:?}"
+    );
     assert_eq!(gaps.len(), 1, "{gaps:?}");
     assert!((ms(9_990)..=ms(10_989)).contains(&took), "{took:?}");
 }

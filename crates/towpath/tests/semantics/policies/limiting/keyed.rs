@@ -1,5 +1,7 @@
 //! A budget for each key, and calls that cost more than one.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     collections::BTreeMap,
     num::NonZeroUsize,
@@ -64,7 +66,11 @@ async fn a_key_that_waits_holds_no_slot_even_where_there_is_only_one() {
         .unwrap();
     outcomes.wait_for(101).await;
     assert_eq!(begun.elapsed(), ms(101), "one call of each key, one by one");
-    assert_eq!(of_the_limit(running.handle(), "call").0, 9, "the rest waits");
+    assert_eq!(
+        of_the_limit(running.handle(), "call").0,
+        9,
+        "the rest waits"
+    );
     check(&running.join().await.unwrap());
     assert_eq!(outcomes.count("done"), 110);
     let times: Vec<_> = by_key(&seen)[&0].clone();
@@ -101,9 +107,16 @@ async fn every_key_keeps_its_rate_in_every_interval_and_its_order() {
     for (key, calls) in &calls {
         let times: Vec<_> = calls.iter().map(|call| call.0).collect();
         budget.holds_for(&times);
-        assert!(calls.iter().map(|call| call.1).eq(0..100), "key {key}: {calls:?}");
+        assert!(
+            calls.iter().map(|call| call.1).eq(0..100),
+            "key {key}: {calls:?}"
+        );
     }
-    let last = calls.values().filter_map(|calls| calls.last()).map(|call| call.0).max();
+    let last = calls
+        .values()
+        .filter_map(|calls| calls.last())
+        .map(|call| call.0)
+        .max();
     budget.is_used_up(100, last.unwrap().duration_since(begun));
 }
 
@@ -127,10 +140,17 @@ async fn in_lanes_the_limit_of_a_key_holds_up_no_other_lane() {
         .await
         .unwrap();
     outcomes.wait_for(41).await;
-    assert_eq!(begun.elapsed(), Duration::ZERO, "what is free waits for nothing");
+    assert_eq!(
+        begun.elapsed(),
+        Duration::ZERO,
+        "what is free waits for nothing"
+    );
     check(&running.join().await.unwrap());
     for (key, calls) in by_key(&seen) {
-        assert!(calls.iter().map(|call| call.1).eq(0..20), "key {key}: {calls:?}");
+        assert!(
+            calls.iter().map(|call| call.1).eq(0..20),
+            "key {key}: {calls:?}"
+        );
     }
     let took = begun.elapsed();
     assert!((ms(1900)..ms(1925)).contains(&took), "{took:?}");
@@ -158,7 +178,10 @@ async fn calls_that_weigh_their_bytes_keep_a_budget_of_bytes() {
     check(&report);
     assert_eq!(outcomes.count("done"), 400);
     let calls = seen.all();
-    let weighed: Vec<_> = calls.iter().map(|(at, bytes)| (*at, bytes.len() as u64)).collect();
+    let weighed: Vec<_> = calls
+        .iter()
+        .map(|(at, bytes)| (*at, bytes.len() as u64))
+        .collect();
     let budget = Budget::per_second(10_000, 1_000);
     budget.holds_for_weights(&weighed);
     let total = weighed.iter().map(|call| call.1).sum();
@@ -171,7 +194,11 @@ async fn a_message_that_weighs_more_than_the_burst_is_rejected_at_once_and_wedge
     let (seen, begun) = (Seen::<u32>::new(), Instant::now());
     let limit = RateLimit::per_second(10).burst(10).weight(|n: &u32| *n);
     let report = Flow::from(source)
-        .process(Processor::new("call", seen.handler(at_once)).rate_limit(limit).unordered(1))
+        .process(
+            Processor::new("call", seen.handler(at_once))
+                .rate_limit(limit)
+                .unordered(1),
+        )
         .acknowledge()
         .run()
         .await
@@ -180,7 +207,10 @@ async fn a_message_that_weighs_more_than_the_burst_is_rejected_at_once_and_wedge
     let Outcome::Reject(cause) = outcomes.only(1) else {
         panic!("not rejected: {}", outcomes.only(1));
     };
-    let too_heavy = RateLimited::TooHeavy { weight: 11, burst: 10 };
+    let too_heavy = RateLimited::TooHeavy {
+        weight: 11,
+        burst: 10,
+    };
     assert_eq!(find::<RateLimited>(cause.error()), Some(&too_heavy));
     assert_eq!(outcomes.count("done"), 4);
     // 21 in all, 10 of them at once; nothing was spent on the one that was too heavy.
@@ -206,7 +236,12 @@ async fn no_more_keys_are_kept_than_they_may_be_and_every_key_gets_its_turn() {
         }
     };
     let report = Flow::from(source)
-        .process(Processor::new("call", handler).rate_limit(limit).unordered(4).workers(1))
+        .process(
+            Processor::new("call", handler)
+                .rate_limit(limit)
+                .unordered(4)
+                .workers(1),
+        )
         .acknowledge()
         .named("bounded keys")
         .run()
@@ -225,7 +260,9 @@ async fn no_more_keys_are_kept_than_they_may_be_and_every_key_gets_its_turn() {
 async fn no_more_messages_wait_for_their_keys_than_may_be_parked_and_demand_stops_there() {
     let (source, outcomes) = TestSource::new((0..1000).map(|n| (0, n))).build();
     let seen = Seen::<Numbered>::new();
-    let limit = RateLimit::per_second(100).burst(1).by_key(|m: &Numbered| m.0);
+    let limit = RateLimit::per_second(100)
+        .burst(1)
+        .by_key(|m: &Numbered| m.0);
     let pipeline = Flow::from(source)
         .process(
             Processor::new("call", seen.handler(at_once))

@@ -28,14 +28,21 @@ async fn what_there_is_no_budget_for_is_rejected_at_once_and_says_when_there_is_
     let (seen, begun) = (Seen::new(), Instant::now());
     let limit = RateLimit::per_second(2).burst(5).rejecting();
     let report = Flow::from(source)
-        .process(Processor::new("call", seen.handler(at_once)).rate_limit(limit).workers(1))
+        .process(
+            Processor::new("call", seen.handler(at_once))
+                .rate_limit(limit)
+                .workers(1),
+        )
         .acknowledge()
         .run()
         .await
         .unwrap();
     check(&report);
     assert_eq!(begun.elapsed(), Duration::ZERO);
-    assert_eq!((outcomes.count("done"), outcomes.count("rejected")), (5, 15));
+    assert_eq!(
+        (outcomes.count("done"), outcomes.count("rejected")),
+        (5, 15)
+    );
     assert_eq!(seen.items(), [0, 1, 2, 3, 4]);
     for n in 5..20 {
         match refusal(&outcomes.only(n)) {
@@ -57,7 +64,11 @@ async fn calls_that_were_refused_have_spent_nothing() {
     let seen = Seen::new();
     let limit = RateLimit::per_second(10).burst(1).rejecting();
     let running = Flow::from(towpath::Source::new("ingress", source))
-        .process(Processor::new("call", seen.handler(at_once)).rate_limit(limit).workers(2))
+        .process(
+            Processor::new("call", seen.handler(at_once))
+                .rate_limit(limit)
+                .workers(2),
+        )
         .acknowledge()
         .start()
         .await
@@ -115,7 +126,11 @@ async fn a_key_that_there_is_no_room_for_is_rejected_too() {
         .max_keys(4)
         .rejecting();
     let report = Flow::from(source)
-        .process(Processor::new("call", seen.handler(at_once)).rate_limit(limit).workers(1))
+        .process(
+            Processor::new("call", seen.handler(at_once))
+                .rate_limit(limit)
+                .workers(1),
+        )
         .acknowledge()
         .run()
         .await
@@ -123,5 +138,8 @@ async fn a_key_that_there_is_no_room_for_is_rejected_too() {
     check(&report);
     assert_eq!(begun.elapsed(), Duration::ZERO);
     assert_eq!((outcomes.count("done"), outcomes.count("rejected")), (4, 6));
-    assert!(matches!(refusal(&outcomes.only(9)), RateLimited::NoBudget { .. }));
+    assert!(matches!(
+        refusal(&outcomes.only(9)),
+        RateLimited::NoBudget { .. }
+    ));
 }

@@ -1,6 +1,8 @@
 //! One limit over whatever comes in: many sources, bursts at the edge of a window, messages
 //! that are pushed.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{num::NonZeroUsize, time::Duration};
 
 use tokio::time::Instant;
@@ -10,7 +12,7 @@ use towpath_test::{TestSource, check};
 use super::{Budget, SECOND, Seen, most_within, ms};
 use crate::events::idle;
 
-fn at_once(_: &u64) -> Duration {
+fn at_once<T>(_: &T) -> Duration {
     Duration::ZERO
 }
 
@@ -25,7 +27,7 @@ async fn many_sources_together_get_no_more_in_a_window_than_one_would() {
     let built: Vec<_> = (0..5).map(|n| numbered(n).build()).collect();
     let (mut sources, outcomes): (Vec<_>, Vec<_>) = built.into_iter().unzip();
     let first = sources.remove(0);
-    let [a, b, c, d] = <[_; 4]>::try_from(sources).ok().expect("five in all");
+    let [a, b, c, d] = <[_; 4]>::try_from(sources).unwrap_or_else(|_| panic!("five in all"));
     let limit = RateLimit::new(Rate::new(10, ms(500))).sliding_window();
     let begun = Instant::now();
     let merged = Flow::from(first)
@@ -86,7 +88,12 @@ async fn at_the_edge_of_a_window_there_is_no_burst_of_two_windows() {
     let seen = pushed_over_the_edge(RateLimit::new(rate).sliding_window()).await;
     assert_eq!(most_within(&seen.times(), ms(500)), 10);
     let seen = pushed_over_the_edge(RateLimit::new(rate).burst(1)).await;
-    Budget { burst: 1, count: 10, per: ms(500) }.holds_for(&seen.times());
+    Budget {
+        burst: 1,
+        count: 10,
+        per: ms(500),
+    }
+    .holds_for(&seen.times());
     assert_eq!(most_within(&seen.times(), ms(500)), 10);
     let seen = pushed_over_the_edge(RateLimit::new(rate).leaky_bucket()).await;
     assert_eq!(most_within(&seen.times(), ms(50)), 1);

@@ -5,7 +5,8 @@ use std::{collections::HashMap, num::NonZeroUsize, sync::Arc};
 use proptest::{collection::vec, option, prelude::*};
 use tokio::time::timeout;
 use towpath::{
-    BoxError, CircuitBreaker, Flow, Pipeline, Policies, Processor, RateLimit, Report, Retry, Timeout,
+    BoxError, CircuitBreaker, Flow, Pipeline, Policies, Processor, RateLimit, Report, Retry,
+    Timeout,
     policy::{Again, Flat, HttpStatus, RetryAfter},
 };
 use towpath_test::{Outcomes, TestSource, assert_no_leaks, paused};
@@ -87,9 +88,10 @@ impl Setting {
             let breaker = CircuitBreaker::failure_rate(0.5)
                 .min_calls(min_calls)
                 .open_for(SECOND);
-            policies = policies.circuit_breaker(match waits {
-                true => breaker.waiting(),
-                false => breaker.rejecting(),
+            policies = policies.circuit_breaker(if waits {
+                breaker.waiting()
+            } else {
+                breaker.rejecting()
             });
         }
         policies
@@ -166,7 +168,10 @@ async fn run(setting: Setting, acts: Vec<Act>) -> (Report, Calls, Outcomes) {
             handle.drain_within(30 * SECOND);
         }
     };
-    let ended = timeout(100 * HOUR, async { tokio::join!(running.join(), disturb).0 }).await;
+    let ended = timeout(100 * HOUR, async {
+        tokio::join!(running.join(), disturb).0
+    })
+    .await;
     (ended.expect("it ends").unwrap(), calls, outcomes)
 }
 
@@ -182,11 +187,23 @@ fn holds(setting: Setting, acts: &[Act], report: &Report, calls: &Calls, outcome
         let (told, tries) = (outcomes.only(n), made.remove(&n).unwrap_or_default());
         // Attempts that a breaker excuses are repeated, with their number.
         let excuses = matches!(setting.breaker, Some((true, _)));
-        assert!(excuses || tries.len() <= attempts as usize, "{n}: {tries:?}");
-        assert!(tries.iter().all(|attempt| *attempt <= attempts), "{n}: {tries:?}");
+        assert!(
+            excuses || tries.len() <= attempts as usize,
+            "{n}: {tries:?}"
+        );
+        assert!(
+            tries.iter().all(|attempt| *attempt <= attempts),
+            "{n}: {tries:?}"
+        );
         assert!(tries.is_sorted(), "{n}: {tries:?}");
         if told.is_done() {
-            assert!(!matches!(acts[n as usize], Act::Refuse | Act::Panic(_)), "{n}");
+            assert!(
+                !matches!(
+                    acts[usize::try_from(n).unwrap()],
+                    Act::Refuse | Act::Panic(_)
+                ),
+                "{n}"
+            );
             assert!(!tries.is_empty(), "{n} is done, and was not called");
         }
     }

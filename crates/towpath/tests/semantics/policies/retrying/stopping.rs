@@ -44,11 +44,17 @@ async fn a_stop_ends_at_once_while_a_hundred_wait_for_another_attempt_and_all_ar
         assert_eq!(begun.elapsed(), Duration::ZERO, "nobody is waited for");
         let report = running.join().await.unwrap();
         assert_no_leaks(&report);
-        assert_eq!((&report.ending, report.exit_code()), (&Ending::Stopped, 0));
+        assert_eq!((&report.ending, report.left), (&Ending::Stopped, 100));
         assert_eq!((outcomes.count("retried"), outcomes.total()), (100, 100));
         for n in 0..100 {
             let outcome = outcomes.only(n);
-            let as_told = matches!(outcome, Outcome::Retry { after: Duration::ZERO, attempts: 1 });
+            let as_told = matches!(
+                outcome,
+                Outcome::Retry {
+                    after: Duration::ZERO,
+                    attempts: 1
+                }
+            );
             assert!(as_told, "{outcome:?}");
         }
         sleep(2 * HOUR).await;
@@ -137,7 +143,9 @@ async fn a_worker_that_dies_gives_back_what_waits_with_the_attempts_it_had() {
         0..3 => Err(BoxError::from("not yet")),
         _ => Ok(()),
     };
-    let retry = Retry::fixed(100 * SECOND).attempts(10).budget(10.0);
+    let retry = Retry::fixed(100 * SECOND)
+        .attempts(10)
+        .budget_at_least(1000);
     let running = Flow::from(source)
         .process(
             Processor::new("call", calls.handler(ms(1), act))
@@ -155,7 +163,10 @@ async fn a_worker_that_dies_gives_back_what_waits_with_the_attempts_it_had() {
     let begun = Instant::now();
     running.handle().kill_worker("call", 0).unwrap();
     outcomes.wait_for(20).await;
-    assert_eq!((begun.elapsed(), outcomes.count("retried")), (Duration::ZERO, 20));
+    assert_eq!(
+        (begun.elapsed(), outcomes.count("retried")),
+        (Duration::ZERO, 20)
+    );
     let report = running.join().await.unwrap();
     assert_no_leaks(&report);
     assert_eq!((outcomes.count("done"), calls.len()), (20, 80));

@@ -14,9 +14,10 @@ use super::{Calls, SECOND, fails, letters, ms, rejected, retry_of};
 /// No more attempts than (1 + ratio) for each call, and some for each second.
 #[track_caller]
 fn is_within_budget(attempts: usize, calls: f64, ratio: f64, per_second: f64, took: Duration) {
+    let attempts = f64::from(u32::try_from(attempts).unwrap());
     let most = calls * (1.0 + ratio) + per_second * (took.as_secs_f64() + 1.0);
     assert!(
-        attempts as f64 <= most && attempts as f64 >= 0.99 * calls * (1.0 + ratio),
+        attempts <= most && attempts >= 0.99 * calls * (1.0 + ratio),
         "{attempts} attempts, {most} are allowed"
     );
 }
@@ -56,9 +57,13 @@ async fn of_a_thousand_messages_that_all_fail_come_twelve_hundred_attempts() {
         );
         let spent = (0..1000).filter(|n| calls.of(*n).len() < 5).count();
         assert_eq!(refused, spent as u64, "every other one was refused by it");
-        let refused = (0..1000).find(|n| calls.of(*n).len() == 1).unwrap();
-        let error = outcomes.only(refused);
-        assert_eq!(rejected::<BudgetSpent>(&error).attempts, 1);
+        for n in (0..1000).filter(|n| calls.of(*n).len() < 5).take(10) {
+            let made = calls.of(n).len();
+            assert_eq!(
+                rejected::<BudgetSpent>(&outcomes.only(n)).attempts as usize,
+                made
+            );
+        }
     }
 }
 
@@ -70,7 +75,12 @@ async fn an_open_breaker_that_rejects_spends_no_budget() {
         .process(
             Processor::new("call", calls.handler(ms(1), fails(0)))
                 .circuit_breaker(CircuitBreaker::failure_rate(0.5).rejecting())
-                .retry(Retry::fixed(ms(10)).attempts(3).budget_at_least(7))
+                .retry(
+                    Retry::fixed(ms(10))
+                        .attempts(3)
+                        .budget(0.0)
+                        .budget_at_least(0),
+                )
                 .unordered(8)
                 .workers(1),
         )
@@ -81,11 +91,13 @@ async fn an_open_breaker_that_rejects_spends_no_budget() {
     let handle = running.handle().clone();
     handle.force_breaker("call", ForcedBreaker::Open).unwrap();
     outcomes.wait_for(200).await;
-    let (left, _, refused) = retry_of(&handle, "call");
+    assert_eq!(
+        retry_of(&handle, "call"),
+        (0, 0, 0),
+        "none is there, and none was refused"
+    );
     check(&running.join().await.unwrap());
-    assert_eq!((calls.len(), refused), (0, 0), "nobody was called or refused");
-    // A fifth of a retry for each message, and those that were there at the start.
-    assert_eq!(left, 200 / 5 + 7);
+    assert_eq!(calls.len(), 0);
     assert_eq!(outcomes.count("rejected"), 200);
     let error = outcomes.only(7);
     assert_eq!(rejected::<Exhausted>(&error).attempts, 3);
@@ -100,7 +112,12 @@ async fn a_limiter_that_rejects_spends_no_budget_and_its_attempts_are_none() {
         .process(
             Processor::new("call", calls.handler(Duration::ZERO, fails(0)))
                 .rate_limit(RateLimit::per_second(1).burst(1).rejecting())
-                .retry(Retry::fixed(ms(1)).attempts(4).budget(0.0).budget_at_least(1))
+                .retry(
+                    Retry::fixed(ms(1))
+                        .attempts(4)
+                        .budget(0.5)
+                        .budget_at_least(0),
+                )
                 .unordered(20)
                 .workers(1),
         )
@@ -110,11 +127,22 @@ async fn a_limiter_that_rejects_spends_no_budget_and_its_attempts_are_none() {
         .unwrap();
     let handle = running.handle().clone();
     outcomes.wait_for(20).await;
-    assert_eq!(retry_of(&handle, "call"), (1, 0, 0));
+    assert_eq!(
+        retry_of(&handle, "call"),
+        (10, 0, 0),
+        "half a retry for each, all still there"
+    );
     check(&running.join().await.unwrap());
     // Each is told when there is room, comes back then, and one of them finds it.
-    assert_eq!(begun.elapsed(), 3 * SECOND);
-    assert_eq!((outcomes.count("done"), outcomes.count("rejected")), (4, 16));
+    assert!(
+        (3 * SECOND..ms(3010)).contains(&begun.elapsed()),
+        "{:?}",
+        begun.elapsed()
+    );
+    assert_eq!(
+        (outcomes.count("done"), outcomes.count("rejected")),
+        (4, 16)
+    );
     let first = calls.all();
     assert!(first.iter().all(|call| call.attempt == 1), "{calls:?}");
     let refused = (0..20).find(|n| calls.of(*n).is_empty()).unwrap();
@@ -125,7 +153,13 @@ async fn a_limiter_that_rejects_spends_no_budget_and_its_attempts_are_none() {
 async fn a_message_that_always_fails_is_one_letter_after_its_attempts_and_others_do_not_notice() {
     let (source, outcomes) = TestSource::of(0..500_u64);
     let (calls, letter_box) = (Calls::default(), Recorder::<DeadLetter>::new());
-    let poison = |item, _| if item == 7 { Err(BoxError::from("poison")) } else { Ok(()) };
+    let poison = |item, _| {
+        if item == 7 {
+            Err(BoxError::from("poison"))
+        } else {
+            Ok(())
+        }
+    };
     let begun = Instant::now();
     let running = Flow::from(source)
         .process(
@@ -146,7 +180,7 @@ async fn a_message_that_always_fails_is_one_letter_after_its_attempts_and_others
     assert_eq!(calls.len(), 499 + 4);
     assert_eq!(calls.attempts_of(7), [1, 2, 3, 4]);
     let letters = letters(&letter_box);
-    assert_eq!((letters.len(), letters[0].0, letters[0].1), (1, 7, Some(4)));
+    assert_eq!((letters.len(), letters[0].0, letters[0].1), (1, 7, 4));
     assert_eq!(letters[0].2, ["all 4 attempts failed", "poison"]);
 }
 

@@ -130,7 +130,11 @@ async fn a_growing_backoff_doubles_up_to_its_cap() {
         .await
         .unwrap();
     check(&report);
-    let seconds: Vec<_> = calls.times_of(0, begun).iter().map(Duration::as_secs).collect();
+    let seconds: Vec<_> = calls
+        .times_of(0, begun)
+        .iter()
+        .map(Duration::as_secs)
+        .collect();
     assert_eq!(seconds, [0, 1, 3, 7, 12, 17]);
 }
 

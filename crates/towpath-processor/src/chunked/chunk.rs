@@ -1,0 +1,75 @@
+//! The messages of one call, and the context that they have together.
+
+use towpath_core::{BoxError, FailureRoute, Message, Receipt};
+use towpath_policy::{DeadlinePassed, context::CallContext, find};
+
+use crate::{in_time::InTime, slots::Held};
+
+/// Messages that a service is called for together.
+pub(super) struct Chunk<T> {
+    pub(super) payloads: Vec<T>,
+    pub(super) receipts: Vec<Receipt>,
+    pub(super) context: CallContext,
+}
+
+impl<T> Chunk<T> {
+    pub(super) fn of(messages: impl Iterator<Item = Message<T>>) -> Self {
+        let (payloads, receipts) = messages.map(Message::into_parts).unzip();
+        Self {
+            payloads,
+            receipts,
+            context: CallContext::default(),
+        }
+    }
+
+    /// Those that are not too late, with their context: that of the one that was tried least,
+    /// so that none is given up before its time, until the earliest of their deadlines.
+    pub(super) fn in_time(
+        messages: impl Iterator<Item = Message<T>>,
+        in_time: InTime,
+        failures: &mut FailureRoute,
+    ) -> Self {
+        let (mut payloads, mut receipts) = (Vec::new(), Vec::new());
+        let mut all: Option<CallContext> = None;
+        for message in messages {
+            let (payload, receipt) = message.into_parts();
+            match in_time.begin(&receipt) {
+                Ok(context) => {
+                    all = Some(all.map_or(context, |all| together(all, context)));
+                    payloads.push(payload);
+                    receipts.push(receipt);
+                }
+                Err(late) => failures.fail(receipt, late),
+            }
+        }
+        Self {
+            payloads,
+            receipts,
+            context: all.unwrap_or_default(),
+        }
+    }
+}
+
+fn together(all: CallContext, one: CallContext) -> CallContext {
+    let mut both = all.until(one.deadline);
+    both.attempt = all.attempt.min(one.attempt);
+    both
+}
+
+/// Whether the call ended because the time of some of its messages was over: that is nothing
+/// against the others.
+pub(super) fn cut_short(receipts: &[Receipt], error: &BoxError) -> bool {
+    find::<DeadlinePassed>(&**error).is_some() && receipts.iter().any(is_late)
+}
+
+pub(super) fn is_late(receipt: &Receipt) -> bool {
+    receipt.time_left().is_some_and(|left| left.is_zero())
+}
+
+impl Held for Vec<Receipt> {
+    fn tried_again(&mut self, extra: u32) {
+        for receipt in self {
+            receipt.add_attempts(extra);
+        }
+    }
+}

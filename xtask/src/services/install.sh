@@ -1,0 +1,31 @@
+#!/bin/sh
+# Installs the package $1 without starting what it holds, now or when the machine starts.
+# $2 is where a service of the package writes its process id. Needs root, and apt-get.
+set -eu
+package=$1
+pid_file=$2
+export DEBIAN_FRONTEND=noninteractive
+
+# Packages ask this program whether their services may be started. Whoever has one, keeps it.
+policy=/usr/sbin/policy-rc.d
+if [ ! -e "$policy" ]; then
+    trap 'rm -f "$policy"' EXIT
+    trap 'exit 1' HUP INT TERM
+    printf '#!/bin/sh\nexit 101\n' >"$policy"
+    chmod 755 "$policy"
+fi
+
+apt() {
+    apt-get -q -o DPkg::Lock::Timeout=120 -o Dpkg::Use-Pty=0 "$@" </dev/null
+}
+
+# A list that cannot be renewed may still do.
+apt update || true
+apt install -y --no-install-recommends "$package"
+
+if [ -d /run/systemd/system ]; then
+    systemctl disable --now "$package.service"
+elif [ -s "$pid_file" ]; then
+    echo "ending the service that was started, process $(cat "$pid_file")"
+    kill "$(cat "$pid_file")"
+fi

@@ -1,0 +1,47 @@
+//! Runs the tests that start servers: what several processes share.
+
+use std::path::Path;
+
+use super::outcome::Outcome;
+use super::steps;
+use crate::workspace::Workspace;
+
+/// Integration tests whose name starts so need a server.
+const START: &str = "shared_";
+
+pub(super) fn run(root: &Path) -> Outcome {
+    let workspace = match Workspace::load_packages(root) {
+        Ok(workspace) => workspace,
+        Err(error) => return error.into(),
+    };
+    let args = args(&workspace);
+    if args.is_empty() {
+        return Outcome::Failed(format!("no package has a test file tests/{START}*.rs"));
+    }
+    // All packages, so that nothing is compiled again with other features.
+    let all = ["test", "--workspace", "--no-fail-fast"];
+    steps::run(steps::featured(root, &[&all[..], &args].concat()))
+}
+
+fn args(workspace: &Workspace) -> Vec<&str> {
+    let tests = workspace.packages.iter().flat_map(|package| &package.tests);
+    let shared = tests.filter(|test| test.starts_with(START));
+    shared.flat_map(|test| ["--test", test]).collect()
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+    use crate::workspace::Package;
+
+    #[test]
+    fn the_tests_that_need_a_server_are_found_by_their_names() {
+        let mut workspace = Workspace::default();
+        assert_eq!(args(&workspace), [""; 0]);
+        workspace.packages.push(Package {
+            tests: vec!["shared_rate".to_owned(), "nested".to_owned()],
+            ..Package::default()
+        });
+        assert_eq!(args(&workspace), ["--test", "shared_rate"]);
+    }
+}
