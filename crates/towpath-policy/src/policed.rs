@@ -19,8 +19,8 @@ use tower_service::Service;
 
 pub use call::PolicedFuture;
 pub(crate) use core::{Core, Drain, Tally};
-pub(crate) use seats::Seats;
 pub use replay::{Again, Once, Replay};
+pub(crate) use seats::Seats;
 
 use crate::{BoxError, rate::Charge};
 use admission::{Admission, Want};
@@ -114,7 +114,10 @@ where
     S: Clone,
 {
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "saves a copy of the future of each call")]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves a copy of the future of each call"
+    )]
     fn begin<Q>(&mut self, request: Q, charged: Charged) -> PolicedFuture<S, Q, L, R>
     where
         S: Service<Q>,

@@ -223,7 +223,10 @@ impl<L: 'static, R> Policies<L, R> {
         let seats = self.concurrency.as_ref().map(Seats::new);
         let charge = self.rate_limit.as_ref().map(RateLimit::charge);
         let core = Core {
-            limiter: self.rate_limit.as_ref().map(|limit| Limiter::new(limit, now)),
+            limiter: self
+                .rate_limit
+                .as_ref()
+                .map(|limit| Limiter::new(limit, now)),
             repeats: self.retry.as_ref().is_some_and(Retry::repeats)
                 || breaker.as_ref().is_some_and(|breaker| !breaker.rejects()),
             wants_start: seats.as_ref().is_some_and(Seats::measures)

@@ -8,8 +8,7 @@ use std::{fmt, sync::Arc};
 use tower_layer::Layer;
 use tower_service::Service;
 use towpath_core::{
-    BoxError, FailureHook, Origin, Outcome, PolicyControl, Ports, Stage, StageInfo, StageName,
-    Work,
+    BoxError, FailureHook, Origin, Outcome, PolicyControl, Ports, Stage, StageInfo, StageName, Work,
 };
 
 use crate::{

@@ -5,6 +5,10 @@ use std::fmt;
 use crate::Key;
 
 /// Says which requests are the same: those of one key.
+#[diagnostic::on_unimplemented(
+    message = "a dedup needs a key of `{Q}`",
+    note = "say which with `Dedup::by_key(|request| ..)`, or with `.keyed(|request| ..)` on options that were read"
+)]
 pub trait KeyOf<Q> {
     /// The key of a request.
     fn key(&self, request: &Q) -> Key;

@@ -3,6 +3,9 @@
 //! that others could use, and the token of the limiter is taken last: calls begin no
 //! faster than the rate, whatever else they had to wait for.
 
+mod gate;
+mod token;
+
 use std::task::{Context, Poll, ready};
 
 use tokio::time::Instant;
@@ -14,12 +17,12 @@ use super::{
 };
 use crate::{
     BoxError,
-    breaker::{Entry, Pass},
-    error::{BreakerOpen, Interrupted, RateLimited},
+    breaker::Pass,
     line::Place,
-    rate::{Bucket, Denied, Grant, Taken},
+    rate::{Bucket, Grant, Taken},
     timer::{Timer, poll_until},
 };
+use token::{Queue, Token};
 
 /// Where a call stands on its way in.
 #[derive(Debug, Default)]
@@ -32,8 +35,7 @@ pub(super) struct Admission {
     /// Something was in the way: it is polled until it gets in.
     begun: bool,
     service: Readiness,
-    /// The limiter had no token: wait in its line, until then at least.
-    queued: Option<Option<Instant>>,
+    queue: Queue,
     gate: Place,
     turn: Place,
     seat: Place,
@@ -71,12 +73,6 @@ pub(super) struct Ticket {
 pub(super) struct Want<'a> {
     pub(super) bucket: &'a Bucket,
     pub(super) weight: u32,
-}
-
-/// Whether a token was taken.
-enum Token {
-    Taken,
-    Later,
 }
 
 type Result<T> = std::result::Result<T, BoxError>;
@@ -215,8 +211,8 @@ impl Admission {
                 self.step_back(local, inner, want);
                 return Poll::Pending;
             }
-            if let (Some(until), Some(want), None) = (self.queued, want, &self.asked) {
-                ready!(self.poll_turn(core, want, until, cx));
+            if let (true, Some(want)) = (self.has_to_queue(), want) {
+                ready!(self.poll_turn(core, want, cx));
             }
             ready!(self.poll_seat(core, cx));
             let readied = inner.poll_ready(cx);
@@ -262,173 +258,12 @@ impl Admission {
     }
 
     #[inline]
-    fn poll_gate(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(breaker) = &core.breaker else {
-            return Poll::Ready(Ok(()));
-        };
-        if !self.has_pass(core) {
-            self.pass = breaker.enter_closed();
-        }
-        if self.pass.is_some() {
-            breaker.line().leave(&mut self.gate);
-            return Poll::Ready(Ok(()));
-        }
-        self.poll_shut_gate(core, cx)
-    }
-
-    /// First come, first served: a probe that failed is behind all that wait already.
-    #[cold]
-    fn poll_shut_gate(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<Result<()>> {
-        let Some(breaker) = &core.breaker else {
-            return Poll::Ready(Ok(()));
-        };
-        let first = breaker.rejects() || breaker.line().join(&mut self.gate, cx.waker());
-        // Looked at after joining: what changed before wakes nobody.
-        if core.drain.has_begun() {
-            return Poll::Ready(Err(Interrupted { source: None }.into()));
-        }
-        loop {
-            self.pass = breaker.enter_closed();
-            let now = Instant::now();
-            let until = match self.pass {
-                None if first => match breaker.enter(now) {
-                    Entry::Pass(pass) => {
-                        self.pass = Some(pass);
-                        None
-                    }
-                    Entry::Wait { until } => Some(until),
-                },
-                None => return Poll::Pending,
-                Some(_) => None,
-            };
-            let Some(until) = until else {
-                breaker.line().leave(&mut self.gate);
-                return Poll::Ready(Ok(()));
-            };
-            if breaker.rejects() {
-                let retry_after = until.saturating_duration_since(now);
-                return Poll::Ready(Err(BreakerOpen { retry_after }.into()));
-            }
-            ready!(poll_until(&mut self.timer, until, cx));
-        }
-    }
-
-    /// Whether the pass still counts; one from before a change of the breaker does not.
-    #[inline]
-    fn has_pass(&mut self, core: &Core) -> bool {
-        match (&core.breaker, self.pass) {
-            (None, _) => true,
-            (Some(breaker), Some(pass)) if breaker.is_current(pass) => true,
-            _ => {
-                self.pass = None;
-                false
-            }
-        }
-    }
-
-    /// Waits for its turn at the limiter, and until there should be a token.
-    #[cold]
-    fn poll_turn(
-        &mut self,
-        core: &Core,
-        want: Want<'_>,
-        until: Option<Instant>,
-        cx: &mut Context<'_>,
-    ) -> Poll<()> {
-        if !want.bucket.line().join(&mut self.turn, cx.waker()) {
-            return Poll::Pending;
-        }
-        // The rate may have changed since.
-        let until = match &core.limiter {
-            Some(limiter) if limiter.remote().is_none() => {
-                match limiter.peek(want.bucket, want.weight, Instant::now()) {
-                    Err(Denied::Until(until)) => Some(until),
-                    _ => None,
-                }
-            }
-            Some(limiter) => until.filter(|_| limiter.changes() == self.changes),
-            None => None,
-        };
-        match until {
-            Some(until) => poll_until(&mut self.timer, until, cx),
-            None => Poll::Ready(()),
-        }
-    }
-
-    #[inline]
     fn poll_seat(&mut self, core: &Core, cx: &mut Context<'_>) -> Poll<()> {
         if let (Some(seats), false) = (&core.seats, self.permit) {
             ready!(seats.permits().poll_acquire(&mut self.seat, cx.waker()));
             self.permit = true;
         }
         Poll::Ready(())
-    }
-
-    #[inline]
-    fn poll_token(
-        &mut self,
-        core: &Core,
-        want: Option<Want<'_>>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Result<Token>> {
-        let (Some(limiter), Some(want)) = (&core.limiter, want) else {
-            return Poll::Ready(Ok(Token::Taken));
-        };
-        let line = want.bucket.line();
-        // What the store grants is used at once: who asks already does not queue.
-        let may_queue = self.queued.is_none() && self.asked.is_none() && !limiter.rejects();
-        if may_queue && !line.is_empty() {
-            self.queued = Some(None);
-            return Poll::Ready(Ok(Token::Later));
-        }
-        let (now, granted) = match limiter.remote() {
-            None => {
-                let now = Instant::now();
-                (now, limiter.take(want.bucket, want.weight, now))
-            }
-            Some(_) => {
-                let asked = self.asked.get_or_insert_with(|| {
-                    self.changes = limiter.changes();
-                    limiter.ask(want.bucket, want.weight)
-                });
-                let granted = ready!(asked.poll_taken(cx));
-                self.asked = None;
-                (Instant::now(), granted?)
-            }
-        };
-        let denied = match granted {
-            Ok(token) => {
-                self.token = Some(token);
-                self.seen = Some(now);
-                self.queued = None;
-                line.leave(&mut self.turn);
-                return Poll::Ready(Ok(Token::Taken));
-            }
-            Err(denied) => denied,
-        };
-        Poll::Ready(self.denied(denied, want, limiter.rejects(), now))
-    }
-
-    #[cold]
-    fn denied(
-        &mut self,
-        denied: Denied,
-        want: Want<'_>,
-        rejects: bool,
-        now: Instant,
-    ) -> Result<Token> {
-        let weight = want.weight;
-        match denied {
-            Denied::TooHeavy { burst } => Err(RateLimited::TooHeavy { weight, burst }.into()),
-            Denied::Until(until) if rejects => {
-                let retry_after = until.saturating_duration_since(now);
-                Err(RateLimited::NoBudget { retry_after }.into())
-            }
-            Denied::Until(until) => {
-                self.queued = Some(Some(until));
-                Ok(Token::Later)
-            }
-        }
     }
 
     fn stand_up(&mut self, core: &Core) {
@@ -459,7 +294,7 @@ impl Admission {
     pub(super) fn abandon(&mut self, core: &Core, want: Option<Want<'_>>) {
         self.open = false;
         self.begun = false;
-        self.queued = None;
+        self.queue = Queue::Nowhere;
         self.asked = None;
         self.stand_up(core);
         if let Some(breaker) = &core.breaker {
@@ -475,27 +310,6 @@ impl Admission {
             want.bucket.line().leave(&mut self.turn);
             if let Some(token) = self.token.take() {
                 limiter.give_back(want.bucket, token, Instant::now());
-            }
-        }
-    }
-
-    /// Takes the token of a request that is known only now, if there is one and nobody waits.
-    pub(super) fn take_token_now(&mut self, core: &Core, want: Want<'_>) -> Result<bool> {
-        let Some(limiter) = core.limiter.as_ref().filter(|l| l.remote().is_none()) else {
-            return Ok(false);
-        };
-        if !want.bucket.line().is_empty() && !limiter.rejects() {
-            return Ok(false);
-        }
-        let now = Instant::now();
-        match limiter.take(want.bucket, want.weight, now) {
-            Ok(_spent) => {
-                self.seen = Some(now);
-                Ok(true)
-            }
-            Err(denied) => {
-                let denied = self.denied(denied, want, limiter.rejects(), now);
-                denied.map(|_| false)
             }
         }
     }

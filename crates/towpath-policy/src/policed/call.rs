@@ -11,12 +11,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::Ticket,
-    charged::Charged,
-    core::Local,
-    parked::Parked,
-    replay::Replay,
-    run::Run,
+    admission::Ticket, charged::Charged, core::Local, parked::Parked, replay::Replay, run::Run,
 };
 use crate::{BoxError, context, panic_guard, rate::Charge};
 
@@ -90,7 +85,10 @@ where
     /// `ticket` is asked for when the call is made: until then its owner gives back what it
     /// holds, should the service panic.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "saves a copy of the future of each call")]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves a copy of the future of each call"
+    )]
     pub(super) fn begin(
         local: &Arc<Local<S, L>>,
         request: Q,
@@ -158,10 +156,7 @@ where
         }
     }
 
-    fn poll_attempt(
-        self: Pin<&mut Self>,
-        cx: &mut Context<'_>,
-    ) -> Poll<Attempted<S::Response, Q>> {
+    fn poll_attempt(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Attempted<S::Response, Q>> {
         let mut this = self.project();
         loop {
             match this.state.as_mut().project() {
@@ -265,7 +260,10 @@ where
 impl<S, Q, F> State<S, Q, F> {
     /// A call that is made now; where panics are guarded against, one is its error.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "saves a copy of the future of each call")]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves a copy of the future of each call"
+    )]
     fn calling(guards: bool, call: impl FnOnce() -> F) -> Self {
         if guards {
             return Self::calling_guarded(call);

@@ -195,6 +195,10 @@ impl<S: Clone, L> Local<S, L> {
 
 impl<S, L> Local<S, L> {
     /// The alarm of an earlier call, or a new one.
+    #[expect(
+        clippy::unnecessary_box_returns,
+        reason = "the box is kept from call to call"
+    )]
     pub(super) fn alarm(&self, until: Instant) -> Box<Alarm> {
         let kept = lock(&self.alarm).take();
         let usable = kept.filter(|alarm| alarm.timer.is_usable());

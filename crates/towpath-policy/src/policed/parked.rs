@@ -76,7 +76,7 @@ impl<S, Q> Parked<S, Q> {
     }
 
     /// The service, ready where getting in has succeeded, and the request.
-    pub(super) fn into_parts(self: Box<Self>) -> (S, Q) {
+    pub(super) fn into_parts(self) -> (S, Q) {
         (self.service, self.request)
     }
 }

@@ -111,7 +111,10 @@ impl Run {
 
     /// Polls the attempt, and its end in time when it is pending.
     #[inline(always)]
-    #[expect(clippy::inline_always, reason = "saves copies of answers: the way of every call")]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves copies of answers: the way of every call"
+    )]
     pub(super) fn poll_call<S, L, F, T, E>(
         &mut self,
         local: &Local<S, L>,

@@ -6,9 +6,7 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    BreakerStatus, Forced, InvalidRate, Rate, Transition,
-    breaker::Subscription,
-    policed::Core,
+    BreakerStatus, Forced, InvalidRate, Rate, Transition, breaker::Subscription, policed::Core,
 };
 
 /// The handle of running policies. Clones are cheap and outlive the service.

@@ -22,8 +22,8 @@ impl<T> Chunk<T> {
         }
     }
 
-    /// Those that are not too late, with their context: that of the one that was tried least,
-    /// so that none is given up before its time, until the earliest of their deadlines.
+    /// Those that are not too late, with their context: the attempt of the one that was tried
+    /// least, so that a handler that looks gives none up too soon, and the earliest deadline.
     pub(super) fn in_time(
         messages: impl Iterator<Item = Message<T>>,
         in_time: InTime,

@@ -65,9 +65,8 @@ impl Control {
 
 impl PolicyControl for Control {
     fn set_rate(&self, calls: u64, per: Duration) -> Result<(), PolicyError> {
-        let refused = |why: String| {
-            PolicyError::invalid("rate limit", format!("{calls} per {per:?}"), why)
-        };
+        let refused =
+            |why: String| PolicyError::invalid("rate limit", format!("{calls} per {per:?}"), why);
         let count = u32::try_from(calls).map_err(|error| refused(error.to_string()))?;
         let changed = self.handle.set_rate(Rate::new(count, per));
         changed.map_err(|error| match error {
@@ -104,7 +103,9 @@ impl PolicyControl for Control {
             budget_left: Some(retry.budget_left),
             refused: retry.refused,
         });
-        let breaker = all.circuit_breaker.map(|breaker| self.breaker_status(&breaker));
+        let breaker = all
+            .circuit_breaker
+            .map(|breaker| self.breaker_status(&breaker));
         let limit = all.rate_limit.map(|limit| PolicyStatus::RateLimit {
             calls: limit.rate.count().into(),
             per: limit.rate.period(),

@@ -7,6 +7,11 @@ use towpath_core::{Failure, PolicyStatus, find};
 use towpath_policy::{Dedup, DedupLayer, Fallback, Hedge, HedgeLayer, InvalidOptions, Problems};
 
 /// Options of a layer that a stage may have.
+#[diagnostic::on_unimplemented(
+    message = "`{Self}` is no policy for this place",
+    note = "a stage takes a `Dedup`, a `Fallback` and a `Hedge`, whose closures are `Clone`, `Send` and `Sync`",
+    note = "`.layer(..)` and `.layer_outside(..)` take any other tower layer"
+)]
 pub trait Part: Clone + Send + Sync + 'static {
     /// The layer.
     type Layer: Clone + Send + Sync + 'static;

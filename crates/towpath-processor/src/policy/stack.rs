@@ -44,7 +44,7 @@ pub struct Stack<
     hedge: He,
     outside: Ou,
     /// Made once: all workers share the budgets.
-    built: OnceLock<Result<Built<L, R, Du, Fa, He>, InvalidOptions>>,
+    built: OnceLock<Checked<L, R, Du, Fa, He>>,
     /// The service with everything around it, made once too: a layer may keep what its
     /// services share in the service that it makes.
     service: Mutex<Option<Box<dyn Any + Send>>>,
@@ -68,6 +68,9 @@ struct Built<L, R, Du: Part, Fa: Part, He: Part> {
     policies: PolicyLayer<L, R>,
 }
 
+/// What was made of the options, or all that is wrong with them.
+type Checked<L, R, Du, Fa, He> = Result<Built<L, R, Du, Fa, He>, InvalidOptions>;
+
 type Layered<Options, S> = <<Options as Part>::Layer as Layer<S>>::Service;
 
 /// The service with all policies of a stack; the layers outside go around it.
@@ -77,11 +80,11 @@ type Inside<S, L, R, Du, Fa, He> =
 // === impl Stack ===
 
 impl<L: 'static, R: 'static, Du: Part, Fa: Part, He: Part, Ou> Stack<L, R, Du, Fa, He, Ou> {
-    fn built(&self, concurrency: usize) -> &Result<Built<L, R, Du, Fa, He>, InvalidOptions> {
+    fn built(&self, concurrency: usize) -> &Checked<L, R, Du, Fa, He> {
         self.built.get_or_init(|| self.build(concurrency))
     }
 
-    fn build(&self, concurrency: usize) -> Result<Built<L, R, Du, Fa, He>, InvalidOptions> {
+    fn build(&self, concurrency: usize) -> Checked<L, R, Du, Fa, He> {
         let mut policies = self.policies.clone();
         // Slots alone count the calls, unless some of them only wait.
         if self.parks() && !policies.limits_concurrency() {
@@ -120,7 +123,10 @@ impl<L: 'static, R: 'static, Du: Part, Fa: Part, He: Part, Ou> Stack<L, R, Du, F
             self.hedge.describe(),
         ];
         let inner = self.policies.describe();
-        outside.chain(outer.into_iter().flatten()).chain(inner).collect()
+        outside
+            .chain(outer.into_iter().flatten())
+            .chain(inner)
+            .collect()
     }
 
     fn parks(&self) -> bool {
@@ -157,7 +163,10 @@ where
 
     fn control(&self, concurrency: usize) -> Option<Arc<dyn PolicyControl>> {
         let built = self.built(concurrency).as_ref().ok()?;
-        Some(Arc::new(Control::new(built.policies.handle(), built.looks())))
+        Some(Arc::new(Control::new(
+            built.policies.handle(),
+            built.looks(),
+        )))
     }
 }
 

@@ -10,7 +10,9 @@ use crate::{
     breaker::Verdict,
     class::is_local,
     context::{self, CallContext},
-    error::{BudgetSpent, DeadlinePassed, Exhausted, Interrupted, Panicked, TimedOut, Unavailable, find},
+    error::{
+        BudgetSpent, DeadlinePassed, Exhausted, Interrupted, Panicked, TimedOut, Unavailable, find,
+    },
     policed::{charged::Charged, core::Core, seats::Latency},
 };
 
@@ -88,7 +90,12 @@ impl Run {
     }
 
     /// Gives back what the attempt holds, and decides what follows it.
-    pub(in crate::policed) fn failed(&mut self, core: &Core, charged: &Charged, error: BoxError) -> Next {
+    pub(in crate::policed) fn failed(
+        &mut self,
+        core: &Core,
+        charged: &Charged,
+        error: BoxError,
+    ) -> Next {
         if error.is::<Interrupted>() {
             self.release(core, Verdict::Ignored, Latency::Meaningless);
             let source = self.again().take_error();
@@ -106,7 +113,11 @@ impl Run {
             Class::Permanent => return Err(error),
             Class::Transient { after } => after,
             Class::Overload { after } => {
-                hold(core, charged, after.and_then(|after| now.checked_add(after)));
+                hold(
+                    core,
+                    charged,
+                    after.and_then(|after| now.checked_add(after)),
+                );
                 after
             }
         };
@@ -181,7 +192,10 @@ impl Run {
     /// The answer of a call that would be repeated, and cannot be: its request is gone.
     #[cold]
     pub(in crate::policed) fn unrepeatable(&self, core: &Core, source: BoxError) -> BoxError {
-        let is_excused = self.again.as_ref().is_some_and(|again| again.excused.is_some());
+        let is_excused = self
+            .again
+            .as_ref()
+            .is_some_and(|again| again.excused.is_some());
         let Some(breaker) = core.breaker.as_ref().filter(|_| is_excused) else {
             return source;
         };

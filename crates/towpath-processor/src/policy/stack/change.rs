@@ -155,7 +155,14 @@ impl ToStack for Bare {
             max_parked: MAX_PARKED,
             outside: Vec::new(),
         };
-        Stack::new(settings, Policies::new(), Absent, Absent, Absent, Identity::new())
+        Stack::new(
+            settings,
+            Policies::new(),
+            Absent,
+            Absent,
+            Absent,
+            Identity::new(),
+        )
     }
 }
 

@@ -127,7 +127,10 @@ async fn a_rate_limit_that_weighs_chunks_holds_for_messages() {
         .unwrap();
     check(&report);
     assert_eq!(outcomes.count("done"), 500);
-    let weighed = calls.all().into_iter().map(|call| (call.at, call.chunk.len() as u64));
+    let weighed = calls
+        .all()
+        .into_iter()
+        .map(|call| (call.at, call.chunk.len() as u64));
     Budget::per_second(100, 20).holds_for_weights(&weighed.collect::<Vec<_>>());
     Budget::per_second(100, 20).is_used_up(500, begun.elapsed());
 }
@@ -137,7 +140,11 @@ async fn a_rate_limit_without_a_weight_counts_chunks() {
     let (source, _) = TestSource::of(0..200_u64);
     let (calls, begun) = (Calls::default(), Instant::now());
     let report = Flow::from(source)
-        .process(calls.stage(ms(0), succeeds).rate_limit(RateLimit::per_second(2).burst(1)))
+        .process(
+            calls
+                .stage(ms(0), succeeds)
+                .rate_limit(RateLimit::per_second(2).burst(1)),
+        )
         .acknowledge()
         .run()
         .await
@@ -188,8 +195,16 @@ async fn a_dead_backend_costs_probes_and_no_message_and_demand_stops() {
 async fn without_a_retry_a_chunk_that_opens_the_breaker_goes_back_to_the_source() {
     let (source, outcomes) = TestSource::new(0..20_u64).chunk(10).build();
     let calls = Calls::default();
-    let first_is_down = |_: &[u64], before| if before < 1 { Err("down".into()) } else { Ok(()) };
-    let breaker = CircuitBreaker::failure_rate(0.5).min_calls(1).open_for(SECOND);
+    let first_is_down = |_: &[u64], before| {
+        if before < 1 {
+            Err("down".into())
+        } else {
+            Ok(())
+        }
+    };
+    let breaker = CircuitBreaker::failure_rate(0.5)
+        .min_calls(1)
+        .open_for(SECOND);
     let report = Flow::from(source)
         .process(calls.stage(ms(10), first_is_down).circuit_breaker(breaker))
         .acknowledge()
@@ -243,7 +258,10 @@ async fn the_errors_of_single_messages_are_no_errors_of_the_call() {
         .unwrap();
     let handle = running.handle().clone();
     check(&running.join().await.unwrap());
-    assert_eq!((outcomes.count("done"), outcomes.count("rejected")), (50, 50));
+    assert_eq!(
+        (outcomes.count("done"), outcomes.count("rejected")),
+        (50, 50)
+    );
     for policy in handle.policies("look up").unwrap() {
         match policy {
             PolicyStatus::Retry { retried, .. } => assert_eq!(retried, 0),
@@ -258,7 +276,13 @@ async fn a_fallback_answers_for_each_message_of_a_chunk() {
     let (source, outcomes) = TestSource::of(0..30_u64);
     let (calls, recorder) = (Calls::default(), Recorder::new());
     let unknown = |chunk: Vec<u64>| async move {
-        let known = |n| if n == 7 { Err("unknown".into()) } else { Ok(n + 100) };
+        let known = |n| {
+            if n == 7 {
+                Err("unknown".into())
+            } else {
+                Ok(n + 100)
+            }
+        };
         Ok::<Vec<Result<u64, BoxError>>, BoxError>(chunk.into_iter().map(known).collect())
     };
     let report = Flow::from(source)
@@ -273,7 +297,10 @@ async fn a_fallback_answers_for_each_message_of_a_chunk() {
         .await
         .unwrap();
     check(&report);
-    assert_eq!((outcomes.count("done"), outcomes.only(7).word()), (29, "rejected"));
+    assert_eq!(
+        (outcomes.count("done"), outcomes.only(7).word()),
+        (29, "rejected")
+    );
     assert!(recorder.items().iter().all(|n: &u64| *n >= 100));
 }
 
@@ -368,11 +395,21 @@ fn the_topology_shows_the_policies_of_chunks_in_their_order() {
         .retry(every_second(3))
         .layer(tower::layer::util::Identity::new());
     let info = stage.info();
-    let places = ["chunks of 10", "attempts", "rate limit", "1s", "layer Identity"];
+    let places = [
+        "chunks of 10",
+        "attempts",
+        "rate limit",
+        "1s",
+        "layer Identity",
+    ];
     assert_eq!(info.notes.len(), places.len(), "{:?}", info.notes);
     for (note, place) in info.notes.iter().zip(places) {
         assert!(note.contains(place), "{note} is not {place}");
     }
     let invalid = stage.rate_limit(RateLimit::per_second(0)).info();
-    assert!(invalid.problems[0].contains("rate"), "{:?}", invalid.problems);
+    assert!(
+        invalid.problems[0].contains("rate"),
+        "{:?}",
+        invalid.problems
+    );
 }

@@ -101,8 +101,14 @@ async fn a_layer_outside_of_a_stage_without_policies_is_a_layer() {
         .await
         .unwrap();
     check(&report);
-    assert_eq!((calls.load(SeqCst), cue.calls(), cue.max_running()), (10, 10, 1));
-    assert_eq!((outcomes.count("done"), outcomes.only(7).word()), (9, "rejected"));
+    assert_eq!(
+        (calls.load(SeqCst), cue.calls(), cue.max_running()),
+        (10, 10, 1)
+    );
+    assert_eq!(
+        (outcomes.count("done"), outcomes.only(7).word()),
+        (9, "rejected")
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -215,7 +221,11 @@ async fn a_fallback_and_a_hedge_tell_how_often_they_helped() {
             if call % 2 == 0 && call < 4 {
                 sleep(SECOND).await;
             }
-            if call < 4 { Ok(n) } else { Err(BoxError::from("down")) }
+            if call < 4 {
+                Ok(n)
+            } else {
+                Err(BoxError::from("down"))
+            }
         }
     };
     let stage = Processor::new("call", handle)

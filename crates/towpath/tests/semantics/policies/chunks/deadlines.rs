@@ -27,7 +27,12 @@ async fn a_chunk_has_the_deadline_of_its_oldest_message() {
         .await
         .unwrap();
     check(&report);
-    assert!(calls.all().iter().all(|call| call.deadline == Some(begun + SECOND)));
+    assert!(
+        calls
+            .all()
+            .iter()
+            .all(|call| call.deadline == Some(begun + SECOND))
+    );
 }
 
 #[tokio::test(start_paused = true)]
@@ -41,7 +46,12 @@ async fn without_a_deadline_and_policies_there_is_none_to_read() {
         .await
         .unwrap();
     check(&report);
-    assert!(calls.all().iter().all(|call| call.deadline.is_none() && call.attempt == 1));
+    assert!(
+        calls
+            .all()
+            .iter()
+            .all(|call| call.deadline.is_none() && call.attempt == 1)
+    );
 }
 
 /// Pushes 0, behind it 1 to 4, and 5 to 9 after a while; each has a second from then on. All
@@ -104,7 +114,9 @@ fn slow_for_the_first(
             Ok(chunk.into_iter().map(Ok).collect())
         })
     });
-    Processor::chunk("look up", handler).max_messages(10).concurrency(1)
+    Processor::chunk("look up", handler)
+        .max_messages(10)
+        .concurrency(1)
 }
 
 #[tokio::test(start_paused = true)]
@@ -164,7 +176,11 @@ async fn the_attempts_for_a_chunk_end_at_its_deadline() {
     check(&report);
     assert!(begun.elapsed() <= 5 * SECOND);
     for n in 0..10 {
-        assert_eq!(calls.attempts_of(n), [1, 2, 3, 4, 5], "at 0, 1.1, 2.2, 3.3 and 4.4 s");
+        assert_eq!(
+            calls.attempts_of(n),
+            [1, 2, 3, 4, 5],
+            "at 0, 1.1, 2.2, 3.3 and 4.4 s"
+        );
         assert_late(&outcomes.only(n));
     }
 }

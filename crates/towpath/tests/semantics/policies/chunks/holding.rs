@@ -45,7 +45,11 @@ async fn no_more_chunks_run_at_once_than_may_however_many_wait() {
     let (source, outcomes) = TestSource::new(0..400_u64).chunk(10).build();
     let calls = Calls::default();
     let fails_at_first = |_: &[u64], before| {
-        if before < 30 { Err(BoxError::from("busy")) } else { Ok(()) }
+        if before < 30 {
+            Err(BoxError::from("busy"))
+        } else {
+            Ok(())
+        }
     };
     let running = std::sync::Arc::new(std::sync::atomic::AtomicUsize::new(0));
     let watched = tower::layer::layer_fn(move |inner| Watched {
@@ -149,14 +153,21 @@ async fn a_stop_gives_back_the_chunks_that_wait_at_once_with_every_message() {
 
 #[tokio::test(start_paused = true)]
 async fn chunks_of_one_key_wait_for_its_budget_while_those_of_others_pass() {
-    let (source, outcomes) = TestSource::new([1_u64, 1, 1, 1, 2, 3, 4, 5]).chunk(1).build();
+    let (source, outcomes) = TestSource::new([1_u64, 1, 1, 1, 2, 3, 4, 5])
+        .chunk(1)
+        .build();
     let (calls, begun) = (Calls::default(), Instant::now());
     let limit = RateLimit::per_second(1)
         .burst(1)
         .weight(weigh)
         .by_key(|chunk: &Vec<u64>| chunk[0]);
     let report = Flow::from(source)
-        .process(calls.stage(ms(0), succeeds).max_messages(1).rate_limit(limit))
+        .process(
+            calls
+                .stage(ms(0), succeeds)
+                .max_messages(1)
+                .rate_limit(limit),
+        )
         .acknowledge()
         .run()
         .await
