@@ -272,15 +272,21 @@ where
         // Nothing to drop, and the compiler cannot know: 9 instructions a message.
         std::mem::forget(before);
         let Slot {
-            service, context, ..
+            service,
+            context,
+            future,
+            waker,
+            ..
         } = &mut *self.slot;
-        let future = if SCOPED {
-            context::scope(context, || service.call(request))
-        } else {
-            service.call(request)
+        let run = || {
+            future.set(Some(service.call(request)));
+            poll_in_place(future, waker)
         };
-        self.slot.future.set(Some(future));
-        let ended = self.slot.poll::<SCOPED>();
+        let ended = if SCOPED {
+            context::scope(context, run)
+        } else {
+            run()
+        };
         *self.touched = None;
         let Some(result) = ended else {
             self.list.pop();
@@ -332,25 +338,36 @@ where
     F: Future<Output = R>,
 {
     /// Polls the call, if one is in flight; its result when it has ended.
-    #[inline(always)]
-    #[expect(
-        clippy::inline_always,
-        reason = "saves copies of payloads: 60 instructions a message"
-    )]
+    #[inline]
     fn poll<const SCOPED: bool>(&mut self) -> Option<R> {
-        let future = self.future.as_mut().as_pin_mut()?;
-        let mut cx = Context::from_waker(&self.waker);
-        let polled = if SCOPED {
-            context::scope(&mut self.context, || future.poll(&mut cx))
+        let Self {
+            future,
+            waker,
+            context,
+            ..
+        } = self;
+        if SCOPED {
+            context::scope(context, || poll_in_place(future, waker))
         } else {
-            future.poll(&mut cx)
-        };
-        let Poll::Ready(result) = polled else {
-            return None;
-        };
-        self.future.set(None);
-        Some(result)
+            poll_in_place(future, waker)
+        }
     }
+}
+
+/// Polls a call where it lives, and drops it when it has ended.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "saves copies of payloads: 60 instructions a message"
+)]
+fn poll_in_place<F: Future>(future: &mut Pin<Box<Option<F>>>, waker: &Waker) -> Option<F::Output> {
+    let call = future.as_mut().as_pin_mut()?;
+    let mut cx = Context::from_waker(waker);
+    let Poll::Ready(result) = call.poll(&mut cx) else {
+        return None;
+    };
+    future.set(None);
+    Some(result)
 }
 
 impl<S, Q, H, const SCOPED: bool> std::fmt::Debug for Slots<S, Q, H, SCOPED>

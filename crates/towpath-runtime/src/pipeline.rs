@@ -143,8 +143,9 @@ impl Pipeline {
     /// Gives each message that long from its receipt to its outcome, through all stages.
     ///
     /// The time runs on while a message waits. A processor starts no call and no further
-    /// attempt of a message whose time is over, and cuts short the one that runs: the
-    /// message fails. A message that is delivered again starts anew. Not limited unless set.
+    /// attempt of a message whose time is over, and one with policies cuts short the one that
+    /// runs: the message is rejected. Handlers read what is left with `deadline()`. A message
+    /// that is delivered again starts anew. Not limited unless set.
     pub fn deadline(mut self, deadline: Duration) -> Self {
         if deadline.is_zero() {
             self.problem("deadline must be longer than zero".to_owned());

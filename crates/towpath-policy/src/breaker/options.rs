@@ -17,7 +17,7 @@ use crate::words::{InvalidOptions, Problems, duration};
 /// | option | default |
 /// |---|---|
 /// | failure rate that opens it | 0.5 |
-/// | window | the last 20 calls |
+/// | window | the last 100 calls |
 /// | slow calls | do not count |
 /// | calls in the window before it may open | 10, or the whole window if that is less |
 /// | open time | 5 s, not growing |
@@ -103,7 +103,7 @@ pub enum WhenOpen {
 const FAILURE_RATE: f64 = 0.5;
 
 /// The window: few, so that it opens before the attempts of those that fail are spent.
-const OVER_CALLS: u32 = 20;
+const OVER_CALLS: u32 = 100;
 
 /// Calls in the window before it is judged.
 const MIN_CALLS: u32 = 10;

@@ -10,12 +10,13 @@ use std::{
 };
 
 use pin_project_lite::pin_project;
-use tokio::time::{Instant, Sleep, sleep_until};
+use tokio::time::Instant;
 
 use crate::{
     BoxError,
     context::{self, CallContext},
     error::{DeadlinePassed, find},
+    timer::Timer,
 };
 
 pin_project! {
@@ -31,9 +32,8 @@ pin_project! {
         #[pin]
         inner: Option<F>,
         deadline: Option<Instant>,
-        // Made by the first poll that has to wait.
-        #[pin]
-        timer: Option<Sleep>,
+        // Made by the first poll that has to wait: boxed, so that other calls are small.
+        timer: Option<Box<Timer>>,
         // Taken when the call was counted.
         counter: Option<Arc<AtomicU64>>,
     }
@@ -84,7 +84,10 @@ where
             let counter = this.counter;
             return Poll::Ready(result.map_err(|error| seen(error.into(), counter)));
         }
-        if poll_timer(this.timer, deadline, cx).is_pending() {
+        let timer = this
+            .timer
+            .get_or_insert_with(|| Box::new(Timer::new(deadline)));
+        if timer.poll_until(deadline, cx).is_pending() {
             return Poll::Pending;
         }
         // The call ends before anybody learns that it has.
@@ -107,20 +110,6 @@ fn seen(error: BoxError, counter: &mut Option<Arc<AtomicU64>>) -> BoxError {
         counter.fetch_add(1, Relaxed);
     }
     error
-}
-
-fn poll_timer(
-    mut timer: Pin<&mut Option<Sleep>>,
-    deadline: Instant,
-    cx: &mut Context<'_>,
-) -> Poll<()> {
-    if timer.is_none() {
-        timer.set(Some(sleep_until(deadline)));
-    }
-    match timer.as_pin_mut() {
-        Some(timer) => timer.poll(cx),
-        None => Poll::Pending,
-    }
 }
 
 /// Runs `f` in a context; the attempt that `f` leaves there is what those around see too.

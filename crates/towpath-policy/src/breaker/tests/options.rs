@@ -174,7 +174,7 @@ fn options_say_what_they_are_in_one_line() {
     let options = CircuitBreaker::default();
     assert_eq!(
         options.to_string(),
-        "circuit breaker, opens at 50 % failed of 20 calls, for 5s, 3 probes, waiting"
+        "circuit breaker, opens at 50 % failed of 100 calls, for 5s, 3 probes, waiting"
     );
     let options = CircuitBreaker::failure_rate(0.07)
         .over_calls(100)

@@ -52,7 +52,7 @@ fn defaults_that_are_spelled_out_are_the_same_options() {
     let now = Instant::now();
     let terse = CircuitBreaker::default().named("spelled");
     let spelled = CircuitBreaker::failure_rate(0.5)
-        .over_calls(20)
+        .over_calls(100)
         .min_calls(10)
         .probe_successes(3)
         .named("spelled");

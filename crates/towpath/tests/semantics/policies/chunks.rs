@@ -94,6 +94,7 @@ impl Calls {
     }
 }
 
+#[expect(clippy::unnecessary_wraps, reason = "as a call ends")]
 fn succeeds(_: &[u64], _: usize) -> Result<(), BoxError> {
     Ok(())
 }
@@ -110,6 +111,7 @@ fn every_second(attempts: u32) -> Retry {
         .budget_at_least(1_000_000)
 }
 
+#[expect(clippy::ptr_arg, reason = "a request is a `Vec`")]
 fn weigh(chunk: &Vec<u64>) -> u32 {
     u32::try_from(chunk.len()).unwrap_or(u32::MAX)
 }

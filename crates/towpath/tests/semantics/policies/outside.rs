@@ -1,5 +1,7 @@
 //! Layers outside of the policies, and how each policy is doing.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{
     num::NonZeroUsize,
     sync::{
@@ -218,7 +220,7 @@ async fn a_fallback_and_a_hedge_tell_how_often_they_helped() {
     let handle = move |n: u64| {
         let call = calls.fetch_add(1, SeqCst);
         async move {
-            if call % 2 == 0 && call < 4 {
+            if call.is_multiple_of(2) && call < 4 {
                 sleep(SECOND).await;
             }
             if call < 4 {

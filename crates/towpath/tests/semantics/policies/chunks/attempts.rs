@@ -1,8 +1,8 @@
 //! A chunk that fails is tried again as a whole, and each of its messages counts that.
 
-use tokio::time::Instant;
+use tokio::time::{Instant, sleep_until};
 use towpath::{
-    BoxError, DeadLetter, Failure, Flow, Outcome,
+    BoxError, Call, DeadLetter, Failure, Flow, Outcome, Processor,
     policy::{Exhausted, find},
 };
 use towpath_test::{Recorder, TestSource, assert_no_leaks, check};
@@ -113,29 +113,44 @@ async fn attempts_in_place_and_deliveries_are_one_count() {
 }
 
 #[tokio::test(start_paused = true)]
-async fn a_chunk_is_the_attempt_of_its_message_that_was_tried_least() {
-    // The first alone is sent back, and comes again among others.
-    let (source, outcomes) = TestSource::new(0..9_u64).chunk(1).redelivering(9).build();
-    let calls = Calls::default();
-    let moody = |chunk: &[u64], before| match before {
+async fn a_chunk_is_the_attempt_of_its_message_that_was_tried_least_and_each_counts_its_own() {
+    // 0 comes alone, is sent back, and comes again together with the others.
+    let (source, outcomes) = TestSource::new(0..9_u64).redelivering(9).build();
+    let (calls, letters) = (Calls::default(), Recorder::<DeadLetter>::new());
+    let gathered = Instant::now() + SECOND;
+    let gather = move |call: Call<u64>| async move {
+        if call.payload > 0 || call.origin.attempt > 1 {
+            sleep_until(gathered).await;
+        }
+        Ok::<_, BoxError>(call.payload)
+    };
+    let sent_back = |chunk: &[u64], before| match before {
         0 => Err(Failure::retry("later").into()),
-        _ if chunk.contains(&0) => fails(chunk, before),
-        _ => Ok(()),
+        _ => fails(chunk, before),
     };
     let report = Flow::from(source)
-        .process(calls.stage(ms(100), moody).retry(every_second(3)))
+        .process(Processor::with_context("gather", gather).ordered(16))
+        .process(calls.stage(ms(1), sent_back).retry(every_second(3)))
         .acknowledge()
+        .dead_letter(letters.sink("letters"))
         .run()
         .await
         .unwrap();
     assert_no_leaks(&report);
-    let all = calls.all();
-    let again = all[1..].iter().find(|call| call.chunk.contains(&0));
-    let again = again.unwrap();
-    assert!(again.chunk.len() > 1, "among others");
-    assert_eq!(again.attempt, 1);
-    assert_eq!((outcomes.of(0).len(), outcomes.count("retried")), (2, 1));
-    assert_eq!(outcomes.count("rejected"), again.chunk.len());
+    assert_eq!(
+        calls.chunks()[..2],
+        [vec![0], vec![1, 2, 3, 4, 5, 6, 7, 8, 0]]
+    );
+    assert_eq!(calls.attempts_of(1), [1, 2, 3]);
+    for letter in letters.items() {
+        let place = letter.origin.position.as_ref().unwrap().offset;
+        let made = if place == 0 { 4 } else { 3 };
+        assert_eq!(letter.origin.attempt, made, "of {place}");
+    }
+    assert_eq!(
+        (outcomes.count("retried"), outcomes.count("rejected")),
+        (1, 9)
+    );
 }
 
 #[tokio::test(start_paused = true)]

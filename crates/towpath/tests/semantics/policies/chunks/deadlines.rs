@@ -1,5 +1,7 @@
 //! The time that a pipeline gives its messages, in chunks of messages of different age.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 use std::{num::NonZeroUsize, time::Duration};
 
 use futures_util::future::join_all;

@@ -1,0 +1,1 @@
+//! Stages with policies on a runtime of several threads, in real time.
