@@ -26,11 +26,12 @@ const GOALS: [Goal; 10] = [
     goal(Job::Flights, "by-hand", 1.0),
 ];
 
-const NS: [(Job, f64); 4] = [
+const NS: [(Job, f64); 5] = [
     (Job::Bare, 35.0),
     (Job::Batched, 45.0),
     (Job::Yielding, 110.0),
     (Job::Single, 600.0),
+    (Job::Policed, 100.0),
 ];
 
 /// The ratio that is aimed at, if any.

@@ -295,6 +295,13 @@ impl Receipt {
         delivered.saturating_add(self.extra_attempts())
     }
 
+    /// Whether the source says that it has delivered the message before: it was given back
+    /// then. Attempts made in place are no deliveries.
+    pub fn is_redelivered(&self) -> bool {
+        self.read(|delivered, index| (delivered.attempts(index) > 1).then_some(()))
+            .is_some()
+    }
+
     #[inline]
     fn extra_attempts(&self) -> u32 {
         self.marks / ATTEMPT

@@ -15,6 +15,9 @@ pub struct CallContext {
     pub deadline: Option<Instant>,
     /// Which attempt this is, over all deliveries of the message: 1 is the first.
     pub attempt: u32,
+    /// Whether the message was delivered before and given back, as its source says. Attempts
+    /// made in place make no delivery.
+    pub redelivered: bool,
 }
 
 thread_local! {
@@ -29,6 +32,12 @@ pub fn deadline() -> Option<Instant> {
 /// Which attempt the call that is being polled is; 1 outside of any.
 pub fn attempt() -> u32 {
     current().attempt
+}
+
+/// Whether the message of the call that is being polled was delivered before and given back;
+/// false outside of any, and when its source does not count deliveries.
+pub fn redelivered() -> bool {
+    current().redelivered
 }
 
 /// The context of the call that is being polled.
@@ -85,6 +94,7 @@ impl CallContext {
     const NONE: Self = Self {
         deadline: None,
         attempt: 1,
+        redelivered: false,
     };
 
     /// A call that is the given attempt of its message.
@@ -94,6 +104,13 @@ impl CallContext {
             attempt,
             ..Self::NONE
         }
+    }
+
+    /// With a word on whether its message was delivered before.
+    #[must_use]
+    pub fn redelivered(mut self, redelivered: bool) -> Self {
+        self.redelivered = redelivered;
+        self
     }
 
     /// With an end to its time; an earlier one stays.

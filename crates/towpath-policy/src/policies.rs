@@ -182,11 +182,11 @@ impl<L: 'static, R> Policies<L, R> {
     /// Each policy in a few words, outermost first.
     pub fn describe(&self) -> Vec<String> {
         let mut all = Vec::new();
-        all.extend(self.retry.as_ref().map(ToString::to_string));
+        all.extend(self.retry.as_ref().map(|retry| format!("retry {retry}")));
         all.extend(self.circuit_breaker.as_ref().map(ToString::to_string));
         all.extend(self.rate_limit.as_ref().map(ToString::to_string));
         all.extend(self.concurrency.as_ref().map(ToString::to_string));
-        all.extend(self.timeout.as_ref().map(ToString::to_string));
+        all.extend(self.timeout.map(|limit| format!("timeout {limit}")));
         all.extend(self.panic_guard.then(|| "panic guard".to_owned()));
         all
     }

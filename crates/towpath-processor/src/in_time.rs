@@ -23,7 +23,9 @@ impl InTime {
 
     /// The context of a call that begins now, unless the message is too late.
     pub(crate) fn begin(self, receipt: &Receipt) -> Result<CallContext, DeadlinePassed> {
-        let context = CallContext::of_attempt(receipt.attempts());
+        let attempt = receipt.attempts();
+        let redelivered = attempt > 1 && receipt.is_redelivered();
+        let context = CallContext::of_attempt(attempt).redelivered(redelivered);
         if !self.limited {
             return Ok(context);
         }

@@ -16,8 +16,7 @@ use towpath_core::{
 
 use crate::{
     Bare, Blocking, ByKey, Carry, ChunkProcessor, Guard, InContext, Maybe, Order, Ordered, Parts,
-    Plain, Reply, Single, Unordered, call::Call, in_time::InTime, policy::Guarded,
-    worker::Worker,
+    Plain, Reply, Single, Unordered, call::Call, in_time::InTime, policy::Guarded, worker::Worker,
 };
 
 /// How many messages of busy keys wait in lanes, unless said otherwise.
@@ -238,10 +237,7 @@ impl<S, C, X, D, P> Processor<S, C, X, D, P> {
         }
     }
 
-    pub(crate) fn with_policies<N>(
-        self,
-        change: impl FnOnce(P) -> N,
-    ) -> Processor<S, C, X, D, N> {
+    pub(crate) fn with_policies<N>(self, change: impl FnOnce(P) -> N) -> Processor<S, C, X, D, N> {
         Processor {
             policies: change(self.policies),
             name: self.name,

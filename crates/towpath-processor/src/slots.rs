@@ -164,10 +164,7 @@ where
     }
 
     /// Polls the slots that were woken; `each` gets what ended.
-    pub(crate) fn poll_woken(
-        &mut self,
-        mut each: impl FnMut(H, Result<S::Response, S::Error>),
-    ) {
+    pub(crate) fn poll_woken(&mut self, mut each: impl FnMut(H, Result<S::Response, S::Error>)) {
         let mut word = 0;
         while let Some(bits) = self.ready.take(word) {
             self.woken.extend(bits);

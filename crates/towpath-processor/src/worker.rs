@@ -270,7 +270,14 @@ where
                     Err(late) => {
                         slot.unready();
                         let late: Result<S::Response, _> = Err(late);
-                        finish((receipt, ticket), late, discipline, &**reply, failures, done);
+                        finish(
+                            (receipt, ticket),
+                            late,
+                            discipline,
+                            &**reply,
+                            failures,
+                            done,
+                        );
                         return true;
                     }
                 }

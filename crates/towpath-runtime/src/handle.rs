@@ -264,7 +264,11 @@ impl PipelineHandle {
 
 impl Shared {
     fn drain_policies(&self) {
-        for policies in self.stages.iter().filter_map(|stage| stage.policies.as_ref()) {
+        for policies in self
+            .stages
+            .iter()
+            .filter_map(|stage| stage.policies.as_ref())
+        {
             policies.drain();
         }
     }

@@ -89,6 +89,19 @@ fn attempts_made_in_place_are_added_to_those_the_source_knows_of() {
 }
 
 #[test]
+fn only_the_source_says_that_a_message_was_delivered_before() {
+    let ([mut unknown, mut first, second], _) = delivered([0, 1, 2]);
+    unknown.add_attempts(3);
+    first.add_attempts(3);
+    let again = [&unknown, &first, &second].map(Receipt::is_redelivered);
+    assert_eq!(again, [false, false, true]);
+    assert!(!Receipt::detached().is_redelivered());
+    let split = second.split();
+    let (part, own) = (split.part(), first.split());
+    assert!(part.is_redelivered() && !own.part().is_redelivered());
+}
+
+#[test]
 fn a_message_of_a_source_that_knows_nothing_still_counts_its_attempts() {
     let mut receipt = Delivered::new(ledger()).into_receipts(1).next().unwrap();
     assert!(!receipt.has_origin());

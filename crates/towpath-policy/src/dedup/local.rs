@@ -14,7 +14,7 @@ use super::{
     table::{Seat, Table},
     ticket::Ticket,
 };
-use crate::{Key, WhenStoreFails};
+use crate::{Key, WhenStoreFails, context};
 
 pub(super) struct Local {
     table: Mutex<Table>,
@@ -42,6 +42,7 @@ impl Sharing {
             key: seat.key.clone(),
             owner: self.owner,
             number: seat.number,
+            again: seat.again,
         }
     }
 }
@@ -77,9 +78,11 @@ impl Local {
         self.duplicates.fetch_add(1, Relaxed);
     }
 
+    /// The ticket of a call that is made now, in its context.
     pub(super) fn ticket(self: &Arc<Self>, key: Key) -> Ticket {
         let number = self.numbers.fetch_add(1, Relaxed);
-        Ticket::new(self.clone(), Seat::new(key, number))
+        let seat = Seat::new(key, number).again(context::redelivered());
+        Ticket::new(self.clone(), seat)
     }
 
     /// Changes the table; wakers are called and dropped when it is unlocked again.

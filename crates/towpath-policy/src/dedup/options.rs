@@ -17,6 +17,10 @@ use crate::{InvalidOptions, Key, Problems, WhenStoreFails, words::duration};
 /// [time to live](Self::ttl). When it fails or is dropped, the one that has waited longest is
 /// made. A call that waits holds nothing of the service.
 ///
+/// A call for a message that was [delivered before](crate::context::redelivered) is made though
+/// its key is remembered: the message passed here and was given back by a later stage, and is
+/// not finished. It is refused only if it waited for a call in flight that succeeded.
+///
 /// Success is any `Ok`. What is remembered lives in memory: after a restart a call may be
 /// made once more. With a [shared store](Self::shared) it outlives the process, and several processes
 /// share it.

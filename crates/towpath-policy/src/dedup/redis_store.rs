@@ -115,6 +115,7 @@ impl Server {
         let mut script = self.claim.key(self.key(claim));
         script.arg(holder(claim));
         script.arg(owner(claim)).arg(millis(lease));
+        script.arg(u8::from(claim.again));
         let answer: i64 = self
             .link
             .ask(async |mut on: MultiplexedConnection| script.invoke_async(&mut on).await)

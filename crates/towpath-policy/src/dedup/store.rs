@@ -12,6 +12,8 @@ use crate::{BoxError, Key};
 pub trait DedupStore: Send + Sync + fmt::Debug + 'static {
     /// Claims a key until the lease is over, unless it is done or somebody else holds it.
     ///
+    /// A key that is done is claimed anew when the claim is made [again](Claim::again).
+    ///
     /// An earlier claim of the same [owner](Claim::owner) is taken over: an owner makes one
     /// call of a key at a time, so that the call of the earlier claim is gone.
     fn claim(&self, claim: Claim, lease: Duration)
@@ -39,6 +41,9 @@ pub struct Claim {
     pub owner: u64,
     /// Which claim of the owner it is.
     pub number: u64,
+    /// Whether its message was delivered before and given back: that the key is done does not
+    /// mean that this message was finished.
+    pub again: bool,
 }
 
 /// What a store answers to a claim.
@@ -70,6 +75,14 @@ impl Claim {
             key: key.into(),
             owner,
             number,
+            again: false,
         }
+    }
+
+    /// For a message that was delivered before, or not.
+    #[must_use]
+    pub fn again(mut self, again: bool) -> Self {
+        self.again = again;
+        self
     }
 }

@@ -48,6 +48,9 @@ pub(super) struct After {
 pub(super) struct Seat {
     pub(super) key: Key,
     pub(super) number: u64,
+    /// The message was given back since it was delivered first: that its key is remembered
+    /// does not mean that it was finished.
+    pub(super) again: bool,
     at: At,
 }
 
@@ -144,7 +147,7 @@ impl Table {
 
     fn look_anew(&mut self, seat: &mut Seat, now: Instant, waker: Option<Waker>) -> Look {
         self.forget(now);
-        if self.done.get(&seat.key).is_some_and(|&until| now < until) {
+        if !seat.again && self.is_done(&seat.key, now) {
             self.leave(seat);
             return Look::Known;
         }
@@ -162,6 +165,10 @@ impl Table {
             self.after.drop(self.room.join(seat.number, waker));
         }
         Look::Wait
+    }
+
+    fn is_done(&self, key: &Key, now: Instant) -> bool {
+        self.done.get(key).is_some_and(|&until| now < until)
     }
 
     /// Forgets some of those who have had their time.
@@ -300,7 +307,17 @@ impl After {
 
 impl Seat {
     pub(super) fn new(key: Key, number: u64) -> Self {
-        let at = At::Nowhere;
-        Self { key, number, at }
+        Self {
+            key,
+            number,
+            again: false,
+            at: At::Nowhere,
+        }
+    }
+
+    /// Of a message that was delivered before, or not.
+    pub(super) fn again(mut self, again: bool) -> Self {
+        self.again = again;
+        self
     }
 }

@@ -1,5 +1,6 @@
 //! Dedup, rule by rule.
 
+mod again;
 mod model;
 mod shared;
 

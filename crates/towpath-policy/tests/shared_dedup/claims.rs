@@ -12,7 +12,10 @@ use futures_util::{StreamExt, stream};
 use redis::Commands;
 use tokio::{sync::Notify, time::sleep};
 use tower::{Service, ServiceExt};
-use towpath_policy::BoxError;
+use towpath_policy::{
+    BoxError, DedupStore, RedisDedupStore,
+    dedup::{Claim, Claimed},
+};
 
 use crate::{
     rig::{call, dedup, is_duplicate, process},
@@ -131,4 +134,23 @@ async fn a_key_is_remembered_for_its_time_to_live_by_the_clock_of_the_server() {
         call(&two, 7).await.is_ok(),
         "it is the server that remembers"
     );
+}
+
+#[tokio::test]
+async fn a_message_that_is_delivered_again_claims_a_key_that_is_done_but_none_that_is_held() {
+    let Some(server) = Server::start() else {
+        return;
+    };
+    let store = RedisDedupStore::new(server.url().as_str()).unwrap();
+    let (lease, ttl) = (Duration::from_secs(30), Duration::from_secs(600));
+    let claim = |owner| Claim::new("orders", 7_u64, owner, 1);
+    store.complete(claim(1), ttl).await.unwrap();
+    let claimed = store.claim(claim(2), lease).await.unwrap();
+    assert_eq!(claimed, Claimed::Done);
+    let claimed = store.claim(claim(2).again(true), lease).await.unwrap();
+    assert_eq!(claimed, Claimed::Yes);
+    let claimed = store.claim(claim(3).again(true), lease).await.unwrap();
+    assert!(matches!(claimed, Claimed::Held(left) if left <= lease));
+    store.release(claim(2)).await.unwrap();
+    assert_eq!(server.connection().exists::<_, u32>(KEY).unwrap(), 0);
 }

@@ -24,6 +24,7 @@ impl<T> Chunk<T> {
 
     /// Those that are not too late, with their context: the attempt of the one that was tried
     /// least, so that a handler that looks gives none up too soon, and the earliest deadline.
+    /// One that was delivered before makes the chunk so: none may be taken for done.
     pub(super) fn in_time(
         messages: impl Iterator<Item = Message<T>>,
         in_time: InTime,
@@ -53,7 +54,7 @@ impl<T> Chunk<T> {
 fn together(all: CallContext, one: CallContext) -> CallContext {
     let mut both = all.until(one.deadline);
     both.attempt = all.attempt.min(one.attempt);
-    both
+    both.redelivered(all.redelivered || one.redelivered)
 }
 
 /// Whether the call ended because the time of some of its messages was over: that is nothing

@@ -150,7 +150,8 @@ where
     }
 
     fn describe(&self, concurrency: usize, mut info: StageInfo) -> StageInfo {
-        info.notes.extend(self.words());
+        // One note: the order is what it is about.
+        info.notes.push(self.words().join(" > "));
         if self.parks() {
             info = info.parking(self.settings.max_parked.get());
         }

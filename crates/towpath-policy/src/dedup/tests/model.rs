@@ -23,6 +23,7 @@ const TTL: Duration = Duration::from_secs(10);
 #[derive(Clone, Debug)]
 enum Op {
     Look(usize),
+    LookAgain(usize),
     Succeed(usize),
     Leave(usize),
     Advance(u64),
@@ -31,6 +32,7 @@ enum Op {
 fn op() -> impl Strategy<Value = Op> {
     prop_oneof![
         4 => (0..CALLS).prop_map(Op::Look),
+        1 => (0..CALLS).prop_map(Op::LookAgain),
         2 => (0..CALLS).prop_map(Op::Succeed),
         2 => (0..CALLS).prop_map(Op::Leave),
         1 => (1_u64..8).prop_map(Op::Advance),
@@ -90,16 +92,32 @@ impl World {
         match *op {
             Op::Advance(secs) => self.now += Duration::from_secs(secs),
             Op::Look(at) => self.look(at),
+            Op::LookAgain(at) => self.look_again(at),
             Op::Succeed(at) => self.succeed(at),
             Op::Leave(at) => self.leave(at),
         }
         std::mem::take(&mut self.table.after).run();
     }
 
+    /// A call of a message that is delivered again, unless one is here already.
+    fn look_again(&mut self, at: usize) {
+        if self.callers[at].saw.is_none() {
+            self.callers[at] = self.caller(at);
+            self.callers[at].seat.again = true;
+            self.look_here(at);
+        } else {
+            self.look(at);
+        }
+    }
+
     fn look(&mut self, at: usize) {
         if self.callers[at].saw.is_none() {
             self.callers[at] = self.caller(at);
         }
+        self.look_here(at);
+    }
+
+    fn look_here(&mut self, at: usize) {
         let caller = &mut self.callers[at];
         let waited = caller.saw == Some(Look::Wait);
         caller.flag.0.store(false, Relaxed);
@@ -110,6 +128,7 @@ impl World {
             let is_done = |until| waited || self.now < until;
             let done = self.done[at % KEYS];
             assert!(done.is_some_and(is_done), "nobody has done it");
+            assert!(waited || !self.callers[at].seat.again, "it was given back");
             self.leave(at);
         }
     }
@@ -205,7 +224,9 @@ proptest! {
         for op in &ops {
             let waited = world.waiting();
             world.run(op);
-            let Op::Look(at) = *op else { continue };
+            let (Op::Look(at) | Op::LookAgain(at)) = *op else {
+                continue;
+            };
             if world.callers[at].saw == Some(Look::Mine) {
                 let others = waited.iter().skip(at % KEYS).step_by(KEYS);
                 let number = world.callers[at].seat.number;

@@ -10,7 +10,10 @@ use futures_util::{FutureExt, future::BoxFuture};
 use tokio::time::Instant;
 
 use super::*;
-use crate::dedup::{Claim, Claimed, DedupStore, DedupStoreFailed};
+use crate::{
+    context::{self, CallContext},
+    dedup::{Claim, Claimed, DedupStore, DedupStoreFailed},
+};
 
 /// Who holds each key, or nobody when it is done; and until when.
 type Keys = HashMap<Key, (Option<(u64, u64)>, Instant)>;
@@ -59,7 +62,7 @@ impl DedupStore for Fake {
         lease: Duration,
     ) -> BoxFuture<'static, Result<Claimed, BoxError>> {
         self.answer(|keys| match keys.get(&claim.key) {
-            Some((None, _)) => Claimed::Done,
+            Some((None, _)) if !claim.again => Claimed::Done,
             Some((Some((owner, _)), until)) if *owner != claim.owner => {
                 Claimed::Held(*until - Instant::now())
             }
@@ -112,6 +115,39 @@ async fn what_one_process_has_done_the_other_knows() {
     assert!(two.is_known(12) && one.is_known(12));
     advance(secs(60)).await;
     two.succeed(13);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_delivered_again_is_worked_on_whichever_process_has_done_its_key() {
+    let (mut one, mut two, _) = processes(by_tens);
+    one.succeed(11);
+    for rig in [&mut two, &mut one] {
+        let mut context = CallContext::of_attempt(2).redelivered(true);
+        let service = &mut rig.service;
+        let mut again = spawn(context::scope(&mut context, || call(service, 11)));
+        assert_pending!(again.poll());
+        rig.remote.take().succeed(1);
+        assert_ready_ok!(again.poll());
+        assert!(rig.is_known(12));
+    }
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_is_delivered_again_waits_for_the_call_of_another_process() {
+    let (mut one, mut two, _) = processes(by_tens);
+    let mut first = one.start(11);
+    let mut context = CallContext::of_attempt(2).redelivered(true);
+    let service = &mut two.service;
+    let mut again = spawn(context::scope(&mut context, || call(service, 11)));
+    assert_pending!(again.poll());
+    assert!(two.remote.next().is_none());
+    one.remote.take().succeed(1);
+    assert_ready_ok!(first.poll());
+    advance(secs(1)).await;
+    // The call in flight was most likely of this very message, and nobody heeds its outcome.
+    assert_pending!(again.poll());
+    two.remote.take().succeed(2);
+    assert_ready_ok!(again.poll());
 }
 
 #[tokio::test(start_paused = true)]

@@ -142,7 +142,8 @@ fn layers_outside_are_shown_outermost_first_before_the_policies() {
         .layer(tower::layer::util::Identity::new())
         .layer_outside(ConcurrencyLimitLayer::new(2))
         .deadline(SECOND * 9);
-    let notes = Stage::<u64>::info(&stage).notes;
+    let notes = Stage::<u64>::info(&stage).notes.join(" > ");
+    let notes: Vec<_> = notes.split(" > ").collect();
     let places = [
         "unordered",
         "layer ConcurrencyLimitLayer outside",

@@ -1,1 +1,0 @@
-//! Stages with policies on a runtime of several threads, in real time.

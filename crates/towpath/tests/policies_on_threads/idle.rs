@@ -1,0 +1,1 @@
+//! What waits costs nothing while it waits.

@@ -1,0 +1,1 @@
+//! What a stage holds does not grow.
