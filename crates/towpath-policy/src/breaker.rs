@@ -92,6 +92,11 @@ impl Breaker {
         }
     }
 
+    /// How long those are told to stay away who were to look again at `until` and do not wait.
+    pub(crate) fn retry_after(&self, until: Instant, now: Instant) -> Duration {
+        self.shared.retry_after(until, now)
+    }
+
     /// Counts a call that has ended. `took` is looked at only when the breaker
     /// [`measures`](Self::measures).
     #[inline]

@@ -99,7 +99,9 @@ where
         self.slots.register(cx.waker());
         self.guarded(Self::collect);
         if self.slots.is_readying() {
+            let before = self.started;
             self.guarded(Self::start_readied);
+            self.ports.stats.add_received(self.started - before);
         }
         let mut room;
         loop {
@@ -234,9 +236,7 @@ where
     #[cold]
     fn start_readied(&mut self) {
         if self.slots.is_readying() {
-            let before = self.started;
             self.start_in_one_slot(0);
-            self.ports.stats.add_received(self.started - before);
         }
     }
 

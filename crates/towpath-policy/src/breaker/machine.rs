@@ -101,6 +101,17 @@ impl Machine {
         }
     }
 
+    /// What those are told who do not wait here, and were to look again at `until`. While
+    /// probes are out or it is held open nobody knows when it closes, and that may be far
+    /// ahead: as long as it would be open the next time then.
+    pub(super) fn retry_after(&self, until: Instant, now: Instant) -> Duration {
+        let left = until.saturating_duration_since(now);
+        match self.phase {
+            Phase::Open { .. } => left,
+            _ => left.min(self.open_for),
+        }
+    }
+
     /// Somebody wants to call.
     pub(super) fn enter(&mut self, now: Instant, settings: &Settings) -> (Entry, Effect) {
         let effect = self.notice_time(now, settings);

@@ -77,6 +77,10 @@ impl Shared {
         self.step(|machine| machine.enter(now, &self.settings))
     }
 
+    pub(super) fn retry_after(&self, until: Instant, now: Instant) -> Duration {
+        self.lock().retry_after(until, now)
+    }
+
     /// A call that went well is counted without a lock. If the breaker changes between the
     /// look at the generation and that, the call counts in the next one: one more success.
     #[inline]

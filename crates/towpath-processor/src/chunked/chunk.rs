@@ -74,3 +74,18 @@ impl Held for Vec<Receipt> {
         }
     }
 }
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    #[test]
+    fn a_chunk_was_delivered_before_if_one_of_its_messages_was() {
+        let (new, again) = (CallContext::of_attempt(1), CallContext::of_attempt(3));
+        let again = again.redelivered(true);
+        for both in [together(new, again), together(again, new)] {
+            assert_eq!(both, CallContext::of_attempt(1).redelivered(true));
+        }
+        assert!(!together(new, new).redelivered);
+    }
+}

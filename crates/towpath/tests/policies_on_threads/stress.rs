@@ -128,8 +128,9 @@ async fn cases(first: u64, meddles: fn(&mut Chance) -> Meddles) {
     let begun = Instant::now();
     let mut seed = first;
     while begun.elapsed() < TIME {
-        println!("seed {seed}");
+        let case = Instant::now();
         Case::new(seed, meddles).run().await;
+        println!("seed {seed}: {:?}", case.elapsed());
         seed += 1;
     }
     assert!(seed > first, "some case was run");

@@ -58,7 +58,7 @@ impl Admission {
                 return Poll::Ready(Ok(()));
             };
             if breaker.rejects() {
-                let retry_after = until.saturating_duration_since(now);
+                let retry_after = breaker.retry_after(until, now);
                 return Poll::Ready(Err(BreakerOpen { retry_after }.into()));
             }
             ready!(poll_until(&mut self.timer, until, cx));

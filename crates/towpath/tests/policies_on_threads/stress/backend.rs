@@ -61,8 +61,8 @@ impl Backend {
             resume_unwind(Box::new("on cue, before there is a future"));
         }
         let running = Running::begin(self);
-        // Now and then it is down for a while.
-        let is_down = call / 200 % 5 == 3;
+        // Now and then it is down for a while: each call of it is a probe then.
+        let is_down = call / 25 % 12 == 3;
         async move {
             let hangs = running.0.0.hangs;
             if is_down && !chance.one_in(5) {
