@@ -71,7 +71,8 @@ pub enum RateLimited {
 #[error("the circuit breaker is open; it lets a probe through in {retry_after:?}")]
 #[non_exhaustive]
 pub struct BreakerOpen {
-    /// When a call may be let through as a probe.
+    /// When a call may be let through as a probe. Where nobody knows, as probes are out or the
+    /// breaker is held open, no longer than it would be open the next time.
     pub retry_after: Duration,
 }
 

@@ -133,10 +133,16 @@ async fn messages_before_a_breaker_that_is_held_open_are_not_polled() {
         async move {
             // All that may run do, when the first of them fails.
             sleep(ms(20)).await;
-            if is_up { Ok(n) } else { Err::<u32, BoxError>("down".into()) }
+            if is_up {
+                Ok(n)
+            } else {
+                Err::<u32, BoxError>("down".into())
+            }
         }
     };
-    let breaker = CircuitBreaker::failure_rate(0.5).min_calls(2).open_for(HOUR);
+    let breaker = CircuitBreaker::failure_rate(0.5)
+        .min_calls(2)
+        .open_for(HOUR);
     let (source, _) = TestSource::of(0..u32::try_from(MESSAGES).unwrap());
     let pipeline = Flow::from(source)
         .process(

@@ -16,7 +16,7 @@ impl Chance {
         Self(seed)
     }
 
-    /// From zero to below `end`. This is SplitMix64.
+    /// From zero to below `end`. This is `SplitMix64`.
     pub(crate) fn below(&mut self, end: u64) -> u64 {
         self.0 = self.0.wrapping_add(0x9E37_79B9_7F4A_7C15);
         let mut z = self.0;

@@ -28,6 +28,21 @@ fn lets_through_as_many_probes_as_it_may_and_no_more() {
 }
 
 #[test]
+fn who_does_not_wait_is_told_no_more_than_the_open_time_where_nobody_knows_the_end() {
+    let told = |rig: &Rig| rig.breaker.retry_after(rig.now + rig.wait(), rig.now);
+    let rig = half_open(&three_probes());
+    let _probes = [rig.pass(), rig.pass(), rig.pass()];
+    assert_eq!((rig.wait(), told(&rig)), (secs(30), secs(5)));
+    rig.breaker.force(Forced::Open);
+    assert!(rig.wait() > secs(60), "it is woken when that changes");
+    assert_eq!(told(&rig), secs(5));
+    let mut rig = Rig::new(&three_probes());
+    rig.failures_until_open();
+    rig.advance(secs(2));
+    assert_eq!(told(&rig), secs(3), "here the end is known");
+}
+
+#[test]
 fn closes_after_enough_successes() {
     let rig = half_open(&three_probes().probe_successes(5));
     rig.succeed(4);

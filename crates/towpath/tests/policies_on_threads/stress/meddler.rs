@@ -44,7 +44,7 @@ pub(super) async fn meddle(
     case: &Case,
 ) -> Infallible {
     let (meddles, mut chance) = (&case.meddles, Chance::new(!case.seed));
-    let change = async {
+    let changes = async {
         let mut kills = meddles.kills;
         for _ in 0..meddles.changes {
             change(handle, &mut chance);
@@ -69,7 +69,7 @@ pub(super) async fn meddle(
             None => handle.drain(),
         }
     };
-    tokio::join!(change, stop);
+    tokio::join!(changes, stop);
     pending().await
 }
 
