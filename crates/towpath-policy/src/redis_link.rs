@@ -61,8 +61,13 @@ impl RedisLink {
     }
 
     /// The same with another timeout, and a connection of its own.
-    pub(crate) fn unconnected(&self, timeout: Duration) -> Self {
+    pub(crate) fn with_timeout(&self, timeout: Duration) -> Self {
         Self::new(self.client.clone(), timeout, self.pause)
+    }
+
+    /// The same with another pause, and a connection of its own.
+    pub(crate) fn with_pause(&self, pause: Duration) -> Self {
+        Self::new(self.client.clone(), self.timeout, pause)
     }
 
     /// Asks the server, if it is worth asking.

@@ -51,14 +51,14 @@ impl RedisDedupStore {
     /// What the names of the keys start with; `towpath:dedup` unless set.
     #[must_use]
     pub fn prefix(self, prefix: impl Into<Arc<str>>) -> Self {
-        let link = self.0.link.unconnected(self.0.link.timeout());
+        let link = self.0.link.with_timeout(self.0.link.timeout());
         Self(Arc::new(Server::new(link, prefix.into())))
     }
 
     /// How long an answer may take, connecting included; 500 ms unless set.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
-        let link = self.0.link.unconnected(timeout);
+        let link = self.0.link.with_timeout(timeout);
         Self(Arc::new(Server::new(link, self.0.prefix.clone())))
     }
 }

@@ -1,22 +1,12 @@
 //! Budgets in a Redis server, by its clock.
 
-use std::{
-    fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
-    time::Duration,
-};
+use std::{fmt, sync::Arc, time::Duration};
 
 use futures_util::future::{BoxFuture, FutureExt};
-use redis::{
-    AsyncConnectionConfig, Client, IntoConnectionInfo, RedisResult, Script,
-    aio::MultiplexedConnection,
-};
-use tokio::{
-    sync::OnceCell,
-    time::{self, Instant},
-};
+use redis::{Client, IntoConnectionInfo, Script};
 
 use super::store::{Decision, Quota, RateRequest, RateStore, StoreError};
+use crate::{BoxError, redis_link::RedisLink};
 
 #[cfg(test)]
 mod tests;
@@ -34,34 +24,17 @@ mod tests;
 #[derive(Clone)]
 pub struct RedisStore(Arc<Server>);
 
+#[derive(Clone)]
 struct Server {
-    client: Client,
+    link: Arc<RedisLink>,
     script: Script,
     prefix: Arc<str>,
-    timeout: Duration,
-    pause: Duration,
-    link: Mutex<Link>,
 }
 
-/// The connection, and when it is worth asking.
-#[derive(Default)]
-struct Link {
-    connection: Arc<Connection>,
-    /// The server failed: nobody asks before, but for the one who tries whether it is back.
-    paused_until: Option<Instant>,
-}
-
-/// Made by whoever needs it first; the others wait for the same.
-type Connection = OnceCell<MultiplexedConnection>;
-
-/// Why a server was not asked, or did not answer.
-#[derive(Debug, thiserror::Error)]
-enum Unreachable {
-    #[error("the server did not answer within {0:?}")]
-    Silent(Duration),
-    #[error("the server failed a moment ago")]
-    Paused,
-}
+/// How long an answer may take, unless said otherwise.
+const TIMEOUT: Duration = Duration::from_millis(500);
+/// How long a server that failed is left alone, unless said otherwise.
+const PAUSE: Duration = Duration::from_millis(250);
 
 // === impl RedisStore ===
 
@@ -79,12 +52,9 @@ impl RedisStore {
     /// Budgets in the server of a client, which may bring its own TLS and credentials.
     pub fn with_client(client: Client) -> Self {
         Self(Arc::new(Server {
-            client,
+            link: Arc::new(RedisLink::new(client, TIMEOUT, PAUSE)),
             script: Script::new(include_str!("redis_store/take.lua")),
             prefix: "towpath:rate".into(),
-            timeout: Duration::from_millis(500),
-            pause: Duration::from_millis(250),
-            link: Mutex::default(),
         }))
     }
 
@@ -97,18 +67,17 @@ impl RedisStore {
     /// How long an answer may take, connecting included; 500 ms unless set.
     #[must_use]
     pub fn timeout(self, timeout: Duration) -> Self {
-        self.with(|server| server.timeout = timeout)
+        self.with(|server| server.link = server.link.with_timeout(timeout).into())
     }
 
     /// How long a server that failed is left alone; 250 ms unless set.
     #[must_use]
     pub fn pause(self, pause: Duration) -> Self {
-        self.with(|server| server.pause = pause)
+        self.with(|server| server.link = server.link.with_pause(pause).into())
     }
 
-    /// The same with one thing changed, and a connection of its own.
     fn with(self, change: impl FnOnce(&mut Server)) -> Self {
-        let mut server = Arc::try_unwrap(self.0).unwrap_or_else(|shared| shared.unconnected());
+        let mut server = Arc::unwrap_or_clone(self.0);
         change(&mut server);
         Self(Arc::new(server))
     }
@@ -124,9 +93,8 @@ impl RateStore for RedisStore {
 /// Shows where the server is, and no password.
 impl fmt::Debug for RedisStore {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let server = self.0.client.get_connection_info().addr();
         f.debug_struct("RedisStore")
-            .field("server", &format_args!("{server}"))
+            .field("link", &self.0.link)
             .field("prefix", &self.0.prefix)
             .finish_non_exhaustive()
     }
@@ -135,47 +103,22 @@ impl fmt::Debug for RedisStore {
 // === impl Server ===
 
 impl Server {
-    fn unconnected(&self) -> Self {
-        Self {
-            client: self.client.clone(),
-            script: self.script.clone(),
-            prefix: self.prefix.clone(),
-            timeout: self.timeout,
-            pause: self.pause,
-            link: Mutex::default(),
-        }
-    }
-
     async fn acquire(&self, request: &RateRequest) -> Result<Decision, StoreError> {
-        let connection = self.start().map_err(StoreError::new)?;
-        let asked = time::timeout(self.timeout, self.ask(&connection, request)).await;
-        self.end(&connection, matches!(asked, Ok(Ok(_))));
-        match asked {
-            Ok(Ok(0)) => Ok(Decision::Admitted),
-            Ok(Ok(micros)) => Ok(Decision::Wait(Duration::from_micros(micros))),
-            Ok(Err(error)) => Err(StoreError::new(error)),
-            Err(_) => Err(StoreError::new(Unreachable::Silent(self.timeout))),
+        match self.ask(request).await.map_err(StoreError::new)? {
+            0 => Ok(Decision::Admitted),
+            micros => Ok(Decision::Wait(Duration::from_micros(micros))),
         }
     }
 
     /// Runs the script; sends it when the server does not know it.
-    async fn ask(&self, connection: &Connection, request: &RateRequest) -> RedisResult<u64> {
-        let connection = connection.get_or_try_init(|| self.connect()).await?;
+    async fn ask(&self, request: &RateRequest) -> Result<u64, BoxError> {
         let quantities = Quantities::of(request.quota, request.weight);
         let mut script = self.script.key(self.key(request));
         for quantity in quantities.0 {
             script.arg(quantity.to_string());
         }
-        script.invoke_async(&mut connection.clone()).await
-    }
-
-    async fn connect(&self) -> RedisResult<MultiplexedConnection> {
-        let config = AsyncConnectionConfig::new()
-            .set_connection_timeout(Some(self.timeout))
-            .set_response_timeout(Some(self.timeout));
-        let client = &self.client;
-        client
-            .get_multiplexed_async_connection_with_config(&config)
+        let link = &self.link;
+        link.ask(async |mut connection| script.invoke_async(&mut connection).await)
             .await
     }
 
@@ -186,37 +129,6 @@ impl Server {
             Some(key) => format!("{prefix}:{name:?}:{key:?}"),
             None => format!("{prefix}:{name:?}"),
         }
-    }
-
-    /// The connection to ask on, unless the server failed a moment ago.
-    fn start(&self) -> Result<Arc<Connection>, Unreachable> {
-        let now = Instant::now();
-        let mut link = self.link();
-        match link.paused_until {
-            Some(until) if now < until => return Err(Unreachable::Paused),
-            // One tries whether it is back.
-            Some(_) => link.paused_until = Some(now + self.timeout + self.pause),
-            None => {}
-        }
-        Ok(link.connection.clone())
-    }
-
-    /// A connection that failed, or was silent, is not asked again.
-    fn end(&self, connection: &Arc<Connection>, answered: bool) {
-        let mut link = self.link();
-        if !Arc::ptr_eq(&link.connection, connection) {
-            return;
-        }
-        if answered {
-            link.paused_until = None;
-        } else {
-            link.connection = Arc::default();
-            link.paused_until = Some(Instant::now() + self.pause);
-        }
-    }
-
-    fn link(&self) -> MutexGuard<'_, Link> {
-        self.link.lock().unwrap_or_else(PoisonError::into_inner)
     }
 }
 
