@@ -71,6 +71,7 @@ pub mod fallback;
 mod hedge;
 mod key;
 mod line;
+mod lock;
 mod map_concurrent;
 mod panic_guard;
 mod policed;

@@ -64,11 +64,7 @@ impl<S: Clone, L, R> Policed<S, L, R> {
 
 /// The one bucket of a limiter that does not look at requests; others are asked in the call.
 fn flat<S, L>(local: &Local<S, L>, is_flat: bool) -> Option<Want<'_>> {
-    let limiter = local.core.limiter.as_ref().filter(|_| is_flat)?;
-    Some(Want {
-        bucket: limiter.global(),
-        weight: 1,
-    })
+    Want::flat(&local.core).filter(|_| is_flat)
 }
 
 impl<S, Q, L, R> Service<Q> for Policed<S, L, R>
@@ -151,7 +147,7 @@ where
             return self.begin(request, charged);
         }
         self.admission.abandon(core, None);
-        self.inner = self.local.service();
+        self.inner = self.local.spare.service();
         PolicedFuture::delayed(&self.local, request, charged, refused.or(taken.err()))
     }
 }
@@ -159,15 +155,11 @@ where
 impl<S: Clone, L, R> Clone for Policed<S, L, R> {
     fn clone(&self) -> Self {
         let local = &self.local;
-        let inner = local.service();
-        let fresh = Local::new(local.core.clone(), local.charge.clone(), inner.clone());
-        Self {
-            inner,
-            local: Arc::new(fresh),
-            admission: Admission::default(),
-            refused: None,
-            replay: std::marker::PhantomData,
-        }
+        Self::new(
+            local.spare.service(),
+            local.core.clone(),
+            local.charge.clone(),
+        )
     }
 }
 

@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, MutexGuard, PoisonError},
+    sync::{Arc, Mutex, MutexGuard},
     time::Duration,
 };
 
@@ -12,7 +12,7 @@ use tokio::{
     time::{self, Instant},
 };
 
-use crate::BoxError;
+use crate::{BoxError, lock::lock};
 
 /// One connection for all who ask; clones of it are what they ask on.
 pub(crate) struct RedisLink {
@@ -126,7 +126,7 @@ impl RedisLink {
     }
 
     fn state(&self) -> MutexGuard<'_, State> {
-        self.state.lock().unwrap_or_else(PoisonError::into_inner)
+        lock(&self.state)
     }
 }
 

@@ -2,8 +2,10 @@
 
 use std::{
     fmt,
-    sync::{Arc, Mutex, PoisonError},
+    sync::{Arc, Mutex},
 };
+
+use crate::lock::lock;
 
 /// Never called itself: clones of it are. Cheap to clone.
 pub(crate) struct Spare<S>(Arc<Mutex<S>>);
@@ -17,8 +19,7 @@ impl<S> Spare<S> {
 impl<S: Clone> Spare<S> {
     /// A service of its own for one call.
     pub(crate) fn service(&self) -> S {
-        let spare = self.0.lock();
-        spare.unwrap_or_else(PoisonError::into_inner).clone()
+        lock(&self.0).clone()
     }
 }
 

@@ -2,12 +2,13 @@
 
 use std::{
     collections::BTreeMap,
-    sync::{Arc, Mutex, PoisonError, Weak},
+    sync::{Arc, Mutex, Weak},
 };
 
 use tokio::time::Instant;
 
 use super::{settings::Settings, shared::Shared};
+use crate::lock::lock;
 
 /// Holds no breaker alive; those that are gone are forgotten when the next one is built.
 static LIVING: Mutex<BTreeMap<Arc<str>, Weak<Shared>>> = Mutex::new(BTreeMap::new());
@@ -18,7 +19,7 @@ pub(super) fn share(settings: &Settings, now: Instant) -> Arc<Shared> {
     let Some(name) = &settings.name else {
         return make();
     };
-    let mut living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+    let mut living = lock(&LIVING);
     living.retain(|_, breaker| breaker.strong_count() > 0);
     if let Some(shared) = living.get(name).and_then(Weak::upgrade) {
         return shared;
@@ -31,7 +32,7 @@ pub(super) fn share(settings: &Settings, now: Instant) -> Arc<Shared> {
 /// How many names with this beginning are held, of breakers that live or not.
 #[cfg(all(test, not(shuttle)))]
 pub(super) fn count(beginning: &str) -> usize {
-    let living = LIVING.lock().unwrap_or_else(PoisonError::into_inner);
+    let living = lock(&LIVING);
     let names = living.keys();
     names.filter(|name| name.starts_with(beginning)).count()
 }

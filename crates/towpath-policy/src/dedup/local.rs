@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering::Relaxed},
     },
     time::Duration,
@@ -14,7 +14,7 @@ use super::{
     table::{Seat, Table},
     ticket::Ticket,
 };
-use crate::{Key, WhenStoreFails, context};
+use crate::{Key, WhenStoreFails, context, lock::lock};
 
 pub(super) struct Local {
     table: Mutex<Table>,
@@ -87,7 +87,7 @@ impl Local {
 
     /// Changes the table; wakers are called and dropped when it is unlocked again.
     pub(super) fn with<R>(&self, change: impl FnOnce(&mut Table) -> R) -> R {
-        let mut table = self.table.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut table = lock(&self.table);
         let result = change(&mut table);
         let after = std::mem::take(&mut table.after);
         drop(table);

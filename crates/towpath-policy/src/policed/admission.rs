@@ -77,6 +77,15 @@ pub(super) struct Want<'a> {
 
 type Result<T> = std::result::Result<T, BoxError>;
 
+impl<'a> Want<'a> {
+    /// One token of the one bucket; nothing where there is no limiter.
+    #[inline]
+    pub(super) fn flat(core: &'a Core) -> Option<Self> {
+        let bucket = core.limiter.as_ref()?.global();
+        Some(Self { bucket, weight: 1 })
+    }
+}
+
 impl Admission {
     /// Whether a call may begin.
     #[inline]
@@ -168,7 +177,7 @@ impl Admission {
         // A service that has failed is not asked again; a clone of it may fare better.
         if self.service == Readiness::Failed {
             self.service = Readiness::Settled;
-            *inner = local.service();
+            *inner = local.spare.service();
         }
         let entered = ready!(self.poll_in(local, inner, want, cx));
         match &entered {
@@ -177,7 +186,7 @@ impl Admission {
                 self.record_refusal(&local.core, error);
                 self.abandon(&local.core, want);
                 // Whoever was refused may idle: it keeps no readiness that others wait for.
-                *inner = local.service();
+                *inner = local.spare.service();
             }
         }
         self.begun = false;
@@ -227,8 +236,8 @@ impl Admission {
                 return Poll::Ready(Ok(()));
             }
             // While it waits it holds no permit, and no readiness that others may wait for.
-            self.stand_up(core);
-            *inner = local.service();
+            core.stand_up(&mut self.permit);
+            *inner = local.spare.service();
         }
     }
 
@@ -252,8 +261,8 @@ impl Admission {
         }
         if self.permit || self.service == Readiness::Pending {
             self.service = Readiness::Settled;
-            self.stand_up(core);
-            *inner = local.service();
+            core.stand_up(&mut self.permit);
+            *inner = local.spare.service();
         }
     }
 
@@ -264,13 +273,6 @@ impl Admission {
             self.permit = true;
         }
         Poll::Ready(())
-    }
-
-    fn stand_up(&mut self, core: &Core) {
-        if let (Some(seats), true) = (&core.seats, self.permit) {
-            self.permit = false;
-            seats.permits().release();
-        }
     }
 
     /// Waits for a time on the alarm that other waits use later.
@@ -296,13 +298,11 @@ impl Admission {
         self.begun = false;
         self.queue = Queue::Nowhere;
         self.asked = None;
-        self.stand_up(core);
+        core.stand_up(&mut self.permit);
         if let Some(breaker) = &core.breaker {
             breaker.line().leave(&mut self.gate);
-            if let Some(pass) = self.pass.take() {
-                breaker.cancel(pass);
-            }
         }
+        core.cancel(&mut self.pass);
         if let Some(seats) = &core.seats {
             seats.permits().leave(&mut self.seat);
         }

@@ -65,12 +65,8 @@ impl Charged {
 
     /// What is wanted of the limiter; nothing where there is none.
     pub(super) fn want<'a>(&'a self, core: &'a Core) -> Option<Want<'a>> {
-        let limiter = core.limiter.as_ref()?;
         match self {
-            Self::Flat => Some(Want {
-                bucket: limiter.global(),
-                weight: 1,
-            }),
+            Self::Flat => Want::flat(core),
             Self::In { bucket, weight } => Some(Want {
                 bucket,
                 weight: *weight,

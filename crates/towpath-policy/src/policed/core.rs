@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{
             AtomicBool, AtomicU64, AtomicUsize,
             Ordering::{Relaxed, SeqCst},
@@ -16,13 +16,15 @@ use std::{
 use tokio::time::Instant;
 
 use crate::{
-    breaker::Breaker,
+    breaker::{Breaker, Pass},
     class::Classify,
     context::{self, CallContext},
     error::RateLimited,
     line::{Line, Place},
+    lock::lock,
     rate::Limiter,
     retry::Retrying,
+    spare::Spare,
 };
 
 use super::{run::Alarm, seats::Seats};
@@ -65,8 +67,8 @@ pub(crate) struct Tally {
 pub(super) struct Local<S, L> {
     pub(super) core: Arc<Core>,
     pub(super) charge: Option<Arc<L>>,
-    /// Never called: clones of it are, where an attempt needs a service of its own.
-    spare: Mutex<S>,
+    /// Where an attempt needs a service of its own.
+    pub(super) spare: Spare<S>,
     alarm: Mutex<Option<Box<Alarm>>>,
 }
 
@@ -84,6 +86,23 @@ impl Core {
     pub(super) fn begin_time(&self) -> Option<CallContext> {
         let limit = self.retry.as_ref()?.deadline?;
         Some(context::current().until(Instant::now().checked_add(limit)))
+    }
+
+    /// Gives a permit back, where one is held.
+    #[inline]
+    pub(super) fn stand_up(&self, permit: &mut bool) {
+        if let (Some(seats), true) = (&self.seats, *permit) {
+            *permit = false;
+            seats.permits().release();
+        }
+    }
+
+    /// Gives a pass back unused, where one is held.
+    #[inline]
+    pub(super) fn cancel(&self, pass: &mut Option<Pass>) {
+        if let (Some(breaker), Some(pass)) = (&self.breaker, pass.take()) {
+            breaker.cancel(pass);
+        }
     }
 
     /// Whether messages may wait for the breaker to close, however many attempts they have had.
@@ -182,14 +201,9 @@ impl<S: Clone, L> Local<S, L> {
         Self {
             core,
             charge,
-            spare: Mutex::new(spare),
+            spare: Spare::new(spare),
             alarm: Mutex::new(None),
         }
-    }
-
-    /// A service of its own for an attempt. A clone starts without readiness.
-    pub(super) fn service(&self) -> S {
-        lock(&self.spare).clone()
     }
 }
 
@@ -210,10 +224,6 @@ impl<S, L> Local<S, L> {
         alarm.forget_end();
         *lock(&self.alarm) = Some(alarm);
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl<S, L> fmt::Debug for Local<S, L> {

@@ -27,7 +27,7 @@ impl<S: Clone, Q> Parked<S, Q> {
     pub(super) fn new<L>(local: &Local<S, L>, request: Q, until: Option<Instant>) -> Self {
         local.core.tally.park();
         Self {
-            service: local.service(),
+            service: local.spare.service(),
             request,
             until,
             drain: Place::default(),

@@ -234,10 +234,7 @@ impl Run {
         if core.wants_start {
             return self.release_measured(core, verdict, latency);
         }
-        if let (Some(seats), true) = (&core.seats, self.ticket.permit) {
-            self.ticket.permit = false;
-            seats.permits().release();
-        }
+        core.stand_up(&mut self.ticket.permit);
         if let (Some(breaker), Some(pass)) = (&core.breaker, self.ticket.pass.take()) {
             // For a success that changes nothing, the clock as it was at the beginning will do.
             let is_plain = verdict == Verdict::Success && !pass.is_probe();
@@ -261,13 +258,8 @@ impl Run {
 
     /// The call was dropped: its attempt says nothing of the service.
     pub(super) fn abandon(&mut self, core: &Core) {
-        if let (Some(seats), true) = (&core.seats, self.ticket.permit) {
-            self.ticket.permit = false;
-            seats.permits().release();
-        }
-        if let (Some(breaker), Some(pass)) = (&core.breaker, self.ticket.pass.take()) {
-            breaker.cancel(pass);
-        }
+        core.stand_up(&mut self.ticket.permit);
+        core.cancel(&mut self.ticket.pass);
     }
 }
 

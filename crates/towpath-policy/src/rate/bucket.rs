@@ -1,7 +1,7 @@
 //! Buckets, and the gauge that all buckets of a limiter are measured with.
 
 use std::sync::{
-    Arc, Mutex, MutexGuard, PoisonError, Weak,
+    Arc, Mutex, Weak,
     atomic::{AtomicU64, Ordering},
 };
 
@@ -14,7 +14,7 @@ use super::{
     pace::{LivePace, Pace},
     window::{self, Span, Window},
 };
-use crate::{Key, line::Line};
+use crate::{Key, line::Line, lock::lock};
 
 /// The budget of one key, or of all, and those who wait for it.
 #[derive(Debug)]
@@ -253,8 +253,4 @@ impl Gauge {
         let none = Span::default();
         self.span.as_ref().map_or(none, |span| *lock(span))
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }

@@ -3,7 +3,7 @@
 use std::{
     fmt,
     sync::{
-        Arc, Mutex, MutexGuard, PoisonError,
+        Arc, Mutex,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,7 +18,7 @@ use super::{
     rate_value::{InvalidRate, Rate},
     store::RateStore,
 };
-use crate::Key;
+use crate::{Key, lock::lock};
 
 /// Says when calls may start. Is told the time, and never waits itself.
 pub(crate) struct Limiter {
@@ -165,10 +165,6 @@ impl Limiter {
             bucket.line().wake_first();
         }
     }
-}
-
-fn lock<T>(mutex: &Mutex<T>) -> MutexGuard<'_, T> {
-    mutex.lock().unwrap_or_else(PoisonError::into_inner)
 }
 
 impl fmt::Debug for Limiter {

@@ -10,7 +10,7 @@
 use std::{
     fmt,
     sync::{
-        Mutex, MutexGuard, PoisonError,
+        Mutex, MutexGuard,
         atomic::{AtomicU64, Ordering},
     },
 };
@@ -18,7 +18,7 @@ use std::{
 use tokio::time::Instant;
 
 use super::schedule::nanos;
-use crate::{apart::Apart, words::Problems};
+use crate::{apart::Apart, lock::lock, words::Problems};
 
 #[cfg(test)]
 mod tests;
@@ -124,7 +124,7 @@ impl Budget {
 
     /// The ledger, with everything entered.
     fn ledger_at(&self, now: Instant) -> MutexGuard<'_, Ledger> {
-        let mut ledger = self.ledger.lock().unwrap_or_else(PoisonError::into_inner);
+        let mut ledger = lock(&self.ledger);
         let calls = self.calls.load(Ordering::Relaxed);
         ledger.enter(calls, self.pay, now);
         ledger.receive(self.income, now);
