@@ -11,7 +11,7 @@ mod deadlines;
 #[cfg(test)]
 mod tests;
 
-use std::{collections::VecDeque, fmt, hash::Hash};
+use std::{collections::VecDeque, fmt, hash::Hash, time::Duration};
 
 use hashlink::LinkedHashMap;
 use tokio::time::Instant;
@@ -32,6 +32,8 @@ pub struct ClosedBatch<K, T> {
     pub items: Vec<T>,
     /// The sum of their weights.
     pub weight: u64,
+    /// How long ago the first of them came.
+    pub age: Duration,
     /// Why the batch was closed.
     pub trigger: Trigger,
 }
@@ -60,6 +62,7 @@ pub struct OpenBatches<K, T, S: Splitter<T> = NoSplit> {
 struct Open<T, State> {
     items: Vec<T>,
     weight: u64,
+    opened: Instant,
     state: State,
     generation: u64,
 }
@@ -117,11 +120,11 @@ where
                 let trigger = open.join(&self.rules, arrival, custom);
                 self.messages += 1;
                 if let Some(trigger) = trigger {
-                    self.close_newest(trigger, closed);
+                    self.close_newest(trigger, now, closed);
                 }
             }
             Err(trigger) => {
-                self.close_newest(trigger, closed);
+                self.close_newest(trigger, now, closed);
                 self.start(key, arrival, now, closed);
             }
         }
@@ -156,7 +159,7 @@ where
             .rules
             .trigger(open.items.len(), open.weight, false, flush);
         if let Some(trigger) = trigger {
-            self.close_newest(trigger, closed);
+            self.close_newest(trigger, now, closed);
         }
     }
 
@@ -170,7 +173,7 @@ where
     pub fn expire(&mut self, now: Instant, closed: &mut VecDeque<ClosedBatch<K, T>>) {
         while let Some(key) = self.deadlines.pop_due(now, live_in(&self.open)) {
             if let Some((key, open)) = self.open.remove_entry(&key) {
-                self.close(key, open, Trigger::Age, closed);
+                self.close(key, open, Trigger::Age, now, closed);
             }
         }
     }
@@ -181,13 +184,18 @@ where
     }
 
     /// Closes every open batch for the same reason, the least recently touched first.
-    pub fn flush_all(&mut self, trigger: Trigger, closed: &mut VecDeque<ClosedBatch<K, T>>) {
+    pub fn flush_all(
+        &mut self,
+        trigger: Trigger,
+        now: Instant,
+        closed: &mut VecDeque<ClosedBatch<K, T>>,
+    ) {
         self.deadlines.clear();
         self.messages = 0;
         closed.extend(
             self.open
                 .drain()
-                .map(|(key, open)| open.close(key, trigger)),
+                .map(|(key, open)| open.close(key, trigger, now)),
         );
     }
 
@@ -230,13 +238,13 @@ where
         now: Instant,
         closed: &mut VecDeque<ClosedBatch<K, T>>,
     ) {
-        let mut open = self.fresh();
+        let mut open = self.fresh(now);
         let custom = self.splitter.observe(&mut open.state, &arrival.item) == Close::After;
         if let Some(trigger) = open.join(&self.rules, arrival, custom) {
-            closed.push_back(open.close(key, trigger));
+            closed.push_back(open.close(key, trigger, now));
             return;
         }
-        self.make_room(closed);
+        self.make_room(now, closed);
         if let Some(at) = now.checked_add(self.rules.max_wait) {
             self.deadlines.push(at, key.clone(), open.generation);
         }
@@ -244,27 +252,33 @@ where
         self.messages += 1;
     }
 
-    fn fresh(&mut self) -> Open<T, S::State> {
+    fn fresh(&mut self, now: Instant) -> Open<T, S::State> {
         self.generation += 1;
         Open {
             state: self.splitter.start(),
             items: self.spare.pop().unwrap_or_default(),
             weight: 0,
+            opened: now,
             generation: self.generation,
         }
     }
 
-    fn make_room(&mut self, closed: &mut VecDeque<ClosedBatch<K, T>>) {
+    fn make_room(&mut self, now: Instant, closed: &mut VecDeque<ClosedBatch<K, T>>) {
         if self.open.len() >= self.rules.max_open_keys.get()
             && let Some((key, open)) = self.open.pop_front()
         {
-            self.close(key, open, Trigger::Evicted, closed);
+            self.close(key, open, Trigger::Evicted, now, closed);
         }
     }
 
-    fn close_newest(&mut self, trigger: Trigger, closed: &mut VecDeque<ClosedBatch<K, T>>) {
+    fn close_newest(
+        &mut self,
+        trigger: Trigger,
+        now: Instant,
+        closed: &mut VecDeque<ClosedBatch<K, T>>,
+    ) {
         if let Some((key, open)) = self.open.pop_back() {
-            self.close(key, open, trigger, closed);
+            self.close(key, open, trigger, now, closed);
         }
     }
 
@@ -273,10 +287,11 @@ where
         key: K,
         open: Open<T, S::State>,
         trigger: Trigger,
+        now: Instant,
         closed: &mut VecDeque<ClosedBatch<K, T>>,
     ) {
         self.messages -= open.items.len();
-        closed.push_back(open.close(key, trigger));
+        closed.push_back(open.close(key, trigger, now));
         self.deadlines.trim(self.open.len(), live_in(&self.open));
     }
 
@@ -326,11 +341,12 @@ impl<T, State> Open<T, State> {
         rules.trigger(self.items.len(), self.weight, custom, arrival.flush)
     }
 
-    fn close<K>(self, key: K, trigger: Trigger) -> ClosedBatch<K, T> {
+    fn close<K>(self, key: K, trigger: Trigger, now: Instant) -> ClosedBatch<K, T> {
         ClosedBatch {
             key,
             items: self.items,
             weight: self.weight,
+            age: now.saturating_duration_since(self.opened),
             trigger,
         }
     }

@@ -1,12 +1,15 @@
 //! The loop of a sink's worker: one batch at a time, an outcome for each of its messages.
 
-use std::{collections::VecDeque, panic::AssertUnwindSafe, sync::Arc, time::Duration};
+use std::{
+    collections::VecDeque, error::Error, panic::AssertUnwindSafe, sync::Arc, time::Duration,
+};
 
 use futures_util::FutureExt as _;
 use tokio::time::{Instant, timeout_at};
 use towpath_core::{
-    Batch, Bundle, Failure, FailureRoute, Inlet, Lease, Panicked, Receipt, Settler, Sink,
-    StageStats, Verdicts, Written, port,
+    Batch, BatchInfo, Bundle, Failure, FailureRoute, Inlet, Lease, Panicked, Receipt, Settler,
+    Sink, StageStats, Timing, Verdicts, Written, port,
+    trace::{self, TracedWrite},
 };
 
 /// How many written messages of one worker wait for a flush at most.
@@ -21,10 +24,16 @@ pub(crate) struct SinkWork<S> {
     /// Written, and settled when the sink has flushed.
     unflushed: Vec<Receipt>,
     flush_at: Option<Instant>,
+    /// Whether the sink is at work, as the stage was told.
+    is_busy: bool,
 }
 
 impl<S> SinkWork<S> {
     pub(crate) fn new(sink: Lease<S>, failures: FailureRoute, stats: Arc<StageStats>) -> Self {
+        if stats.timing() != Timing::Off {
+            let now = failures.context().ledger.now();
+            stats.occupy(0, 0, Duration::ZERO, now);
+        }
         Self {
             sink,
             failures,
@@ -33,6 +42,7 @@ impl<S> SinkWork<S> {
             receipts: Vec::new(),
             unflushed: Vec::new(),
             flush_at: None,
+            is_busy: false,
         }
     }
 
@@ -78,7 +88,21 @@ impl<S> SinkWork<S> {
         let with_origins = self.sink.reads_origins();
         let batch = bundle.split(&mut self.receipts, with_origins);
         self.stats.add_received(batch.len());
-        match self.attempt(batch).await {
+        let traced = self.begin_trace(batch.info());
+        let batch = match &traced {
+            Some(traced) => traced.carried_by(batch),
+            None => batch,
+        };
+        let begun = self.set_busy(true);
+        let answer = self.attempt(batch, traced.as_ref()).await;
+        if let (Some(begun), Some(ended)) = (begun, self.set_busy(false)) {
+            self.stats.add_duration(ended.saturating_sub(begun), 1);
+        }
+        if let Some(traced) = traced {
+            let failure = answer.as_ref().err();
+            traced.end(failure.map(|failure| -> &(dyn Error + 'static) { failure.error() }));
+        }
+        match answer {
             Ok(Written::Each(verdicts)) => self.settle_each(verdicts),
             Ok(_) => self.settle_all(),
             Err(failure) => self.fail_all(failure),
@@ -89,14 +113,39 @@ impl<S> SinkWork<S> {
         }
     }
 
-    async fn attempt<T>(&mut self, batch: Batch<T>) -> Result<Written, Failure>
+    /// The sink is at work from now on, or no longer; tells the time where it is timed.
+    fn set_busy(&mut self, is_busy: bool) -> Option<Duration> {
+        if self.stats.timing() == Timing::Off {
+            return None;
+        }
+        let now = self.failures.context().ledger.now();
+        let (before, after) = (usize::from(self.is_busy), usize::from(is_busy));
+        self.stats.occupy(before, after, Duration::ZERO, now);
+        self.is_busy = is_busy;
+        Some(now)
+    }
+
+    fn begin_trace<T>(&self, info: &BatchInfo) -> Option<TracedWrite>
+    where
+        S: Sink<T>,
+    {
+        self.failures.context().tracer.as_ref()?;
+        let (stage, system) = (self.failures.stage(), self.sink.system());
+        TracedWrite::begin(self.receipts.iter(), info, stage, system)
+    }
+
+    async fn attempt<T>(
+        &mut self,
+        batch: Batch<T>,
+        traced: Option<&TracedWrite>,
+    ) -> Result<Written, Failure>
     where
         S: Sink<T>,
         T: Send,
     {
         let count = batch.len();
-        let writing = AssertUnwindSafe(async { self.sink.write(batch).await });
-        match writing.catch_unwind().await {
+        let writing = trace::within(traced, async { self.sink.write(batch).await });
+        match AssertUnwindSafe(writing).catch_unwind().await {
             Ok(written) => written.map_err(Failure::from_error),
             Err(panic) => {
                 self.stats.add_panicked(count);
@@ -135,11 +184,14 @@ impl<S> SinkWork<S> {
     where
         S: Sink<T>,
     {
-        self.stats.add_sent(receipts.len());
+        if self.failures.context().tracer.is_some() {
+            receipts.iter().for_each(trace::written);
+        }
         if let Some(every) = self.sink.flush_every() {
             self.unflushed.append(&mut receipts);
             self.due(every);
         } else {
+            self.stats.add_sent(receipts.len());
             self.settler.settle_all(&mut receipts);
         }
         receipts
@@ -166,13 +218,18 @@ impl<S> SinkWork<S> {
         if self.unflushed.is_empty() {
             return;
         }
+        self.set_busy(true);
         let flushing = AssertUnwindSafe(async { self.sink.flush().await });
         let flushed = match flushing.catch_unwind().await {
             Ok(flushed) => flushed.map_err(Failure::retry),
             Err(panic) => Err(Failure::retry(Panicked::from_payload(panic))),
         };
+        self.set_busy(false);
         match flushed {
-            Ok(()) => self.settler.settle_all(&mut self.unflushed),
+            Ok(()) => {
+                self.stats.add_sent(self.unflushed.len());
+                self.settler.settle_all(&mut self.unflushed);
+            }
             Err(failure) => self.give_back_unflushed(failure).await,
         }
     }
@@ -183,5 +240,14 @@ impl<S> SinkWork<S> {
             self.failures.fail_as(receipt, outcome.clone());
         }
         self.failures.clear().await;
+    }
+}
+
+impl<S> Drop for SinkWork<S> {
+    /// However the worker ends: what it has not settled goes back to its source.
+    fn drop(&mut self) {
+        self.set_busy(false);
+        let in_hand = self.receipts.len() + self.unflushed.len();
+        self.stats.add_given_back(in_hand);
     }
 }

@@ -43,6 +43,24 @@ where
     ended: bool,
 }
 
+/// Work that may be cut short: what is in its batches goes back to its source then.
+struct Unfinished<'a, T, K, W, S>(BatchWork<T, K, W, S>, &'a StageStats)
+where
+    K: KeyOf<T>,
+    S: Splitter<T>;
+
+impl<T, K, W, S> Drop for Unfinished<'_, T, K, W, S>
+where
+    K: KeyOf<T>,
+    S: Splitter<T>,
+{
+    fn drop(&mut self) {
+        let closed = self.0.closed.iter().map(|batch| batch.items.len());
+        let in_hand = self.0.open.messages() + closed.sum::<usize>();
+        self.1.add_given_back(in_hand);
+    }
+}
+
 /// A splitter of payloads as one of messages.
 struct ByPayload<S>(Arc<S>);
 
@@ -91,22 +109,25 @@ where
 
     /// Runs until the inlet has ended and every batch is handed on.
     pub(crate) async fn run(
-        mut self,
+        self,
         mut inlet: Box<dyn Inlet<Message<T>>>,
         mut outlet: Box<dyn Outlet<Bundle<T>>>,
         mut failures: FailureRoute,
         stats: Arc<StageStats>,
     ) {
         let mut timer = Box::pin(sleep_until(Instant::now()));
+        let mut work = Unfinished(self, &stats);
         poll_fn(|cx| {
-            self.poll(
+            let polled = work.0.poll(
                 &mut *inlet,
                 &mut *outlet,
                 &mut failures,
                 &stats,
                 timer.as_mut(),
                 cx,
-            )
+            );
+            inlet.keeps(work.0.inbox.len());
+            polled
         })
         .await;
     }
@@ -135,7 +156,8 @@ where
                 continue;
             }
             if self.ended {
-                self.open.flush_all(Trigger::Drain, &mut self.closed);
+                self.open
+                    .flush_all(Trigger::Drain, Instant::now(), &mut self.closed);
                 return if self.hand_on(outlet, stats, cx) {
                     Poll::Ready(())
                 } else {
@@ -186,6 +208,7 @@ where
             match outlet.poll_room(cx) {
                 Poll::Pending => return false,
                 Poll::Ready(0) => {
+                    stats.add_given_back(self.in_closed());
                     self.closed.clear();
                     self.bundles.clear();
                 }
@@ -193,8 +216,7 @@ where
                     if self.bundles.is_empty()
                         && let Some(closed) = self.closed.pop_front()
                     {
-                        stats.add_sent(closed.items.len());
-                        let bundle = self.bundle(closed);
+                        let bundle = self.bundle(closed, stats);
                         self.bundles.push_back(bundle);
                     }
                     outlet.accept(&mut self.bundles);
@@ -205,14 +227,22 @@ where
         true
     }
 
-    fn bundle(&mut self, closed: ClosedBatch<K::Key, Message<T>>) -> Bundle<T> {
+    /// Messages in batches that are closed and not handed on.
+    fn in_closed(&self) -> usize {
+        self.closed.iter().map(|batch| batch.items.len()).sum()
+    }
+
+    fn bundle(&mut self, closed: ClosedBatch<K::Key, Message<T>>, stats: &StageStats) -> Bundle<T> {
         if let Some(buffer) = self.pool.take() {
             self.open.give_back(buffer);
         }
         let key = self.key.is_keyed().then(|| BatchKey::new(closed.key));
         let info = BatchInfo::new(self.name.clone(), closed.items.len(), closed.trigger)
             .with_key(key)
-            .with_weight(closed.weight);
+            .with_weight(closed.weight)
+            .with_age(closed.age);
+        stats.add_sent(info.size);
+        stats.add_batch(&info, self.weight.weighs());
         Bundle::new(closed.items, info).pooled(self.pool.clone())
     }
 

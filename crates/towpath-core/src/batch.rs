@@ -1,8 +1,8 @@
 //! What a batcher hands to a sink.
 
-use std::{any::Any, fmt, sync::Arc};
+use std::{any::Any, fmt, sync::Arc, time::Duration};
 
-use crate::{Origin, StageName};
+use crate::{Headers, Origin, StageName};
 
 /// Why a batch was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -42,6 +42,8 @@ pub struct BatchInfo {
     pub batcher: StageName,
     /// The key of all its messages; `None` without a key function.
     pub key: Option<BatchKey>,
+    /// How old it was when it was closed.
+    pub age: Duration,
     /// How many messages it holds.
     pub size: usize,
     /// What they weigh together, in bytes or whatever the weight function counts.
@@ -58,6 +60,7 @@ pub struct BatchInfo {
 pub struct Batch<T> {
     items: Vec<T>,
     origins: Vec<Origin>,
+    traces: Vec<(usize, Headers)>,
     info: BatchInfo,
 }
 
@@ -86,6 +89,7 @@ impl BatchInfo {
         Self {
             batcher,
             key: None,
+            age: Duration::ZERO,
             size,
             weight: 0,
             trigger,
@@ -105,6 +109,13 @@ impl BatchInfo {
         self.weight = weight;
         self
     }
+
+    /// With how old it was when it was closed.
+    #[must_use]
+    pub fn with_age(mut self, age: Duration) -> Self {
+        self.age = age;
+        self
+    }
 }
 
 impl<T> Batch<T> {
@@ -113,6 +124,7 @@ impl<T> Batch<T> {
         Self {
             items,
             origins,
+            traces: Vec::new(),
             info,
         }
     }
@@ -145,6 +157,20 @@ impl<T> Batch<T> {
     /// Where the message at `index` came from, if its source says.
     pub fn origin(&self, index: usize) -> Option<&Origin> {
         self.origins.get(index)
+    }
+
+    /// With the headers of the traces of those that are traced, by their place.
+    #[must_use]
+    pub fn with_traces(mut self, traces: Vec<(usize, Headers)>) -> Self {
+        self.traces = traces;
+        self
+    }
+
+    /// What to send along with an item, so that its receiver goes on with its trace; `None`
+    /// where its message is not traced.
+    pub fn trace(&self, index: usize) -> Option<&Headers> {
+        let traced = self.traces.iter().find(|(place, _)| *place == index);
+        traced.map(|(_, headers)| headers)
     }
 
     /// Takes the payloads out.

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc};
 
-use crate::{Cause, Origin, Originals, StageName};
+use crate::{Cause, Headers, Origin, Originals, StageName};
 
 /// A message that was rejected, with everything needed to understand and repeat it.
 #[derive(Clone, Debug)]
@@ -16,6 +16,9 @@ pub struct DeadLetter {
     pub origin: Origin,
     /// The payload as it left its source, where the source keeps it.
     pub original: Option<Original>,
+    /// The headers of its trace, where the message was traced: whoever repeats it goes on
+    /// with the trace by them.
+    pub trace: Headers,
 }
 
 /// A payload as it left its source.
@@ -33,7 +36,15 @@ impl DeadLetter {
             cause,
             origin,
             original: None,
+            trace: Headers::default(),
         }
+    }
+
+    /// With the headers of its trace.
+    #[must_use]
+    pub fn traced(mut self, trace: Headers) -> Self {
+        self.trace = trace;
+        self
     }
 
     /// With the payload as it left its source.
@@ -48,7 +59,7 @@ impl DeadLetter {
 impl serde::Serialize for DeadLetter {
     fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
         use serde::ser::SerializeStruct;
-        let mut letter = serializer.serialize_struct("DeadLetter", 7)?;
+        let mut letter = serializer.serialize_struct("DeadLetter", 8)?;
         letter.serialize_field("pipeline", &self.pipeline)?;
         letter.serialize_field("stage", self.cause.stage())?;
         letter.serialize_field("cause", &self.cause.chain())?;
@@ -56,6 +67,11 @@ impl serde::Serialize for DeadLetter {
         letter.serialize_field("position", &self.origin.position)?;
         letter.serialize_field("identity", &self.origin.identity)?;
         letter.serialize_field("original", &self.original.as_ref().map(Original::to_json))?;
+        if self.trace.is_empty() {
+            letter.skip_field("trace")?;
+        } else {
+            letter.serialize_field("trace", &self.trace)?;
+        }
         letter.end()
     }
 }

@@ -46,6 +46,21 @@ impl Panicked {
     }
 }
 
+/// What kind of error it is, as traces and metrics name it: one of few words.
+///
+/// `_OTHER` is OpenTelemetry's word for a kind that nobody has named.
+pub fn error_kind(error: &(dyn Error + 'static)) -> &'static str {
+    if find::<Panicked>(error).is_some() {
+        return "panic";
+    }
+    if let Some(io) = find::<std::io::Error>(error)
+        && io.kind() == std::io::ErrorKind::TimedOut
+    {
+        return "timeout";
+    }
+    "_OTHER"
+}
+
 /// A source that failed for good: trying again would change nothing.
 ///
 /// Any other error of a source is tried again with backoff; one with this in its chain

@@ -11,7 +11,8 @@ use std::{
 
 use crate::{
     BoxError, DeadLetter, Event, EventKind, Failure, Ledger, Message, Observer, Origin, Original,
-    Outcome, Outlet, Panicked, Receipt, StageName, StageStats,
+    Outcome, Outlet, Panicked, Receipt, StageName, StageStats, Timing,
+    trace::{End, Tracer},
 };
 
 /// Sees each failure of a stage before it is settled, and may change its outcome.
@@ -26,6 +27,10 @@ pub struct FailureContext {
     pub ledger: Arc<Ledger>,
     /// Who is told.
     pub observer: Arc<dyn Observer>,
+    /// Who traces messages.
+    pub tracer: Option<Arc<dyn Tracer>>,
+    /// How closely calls are timed.
+    pub timing: Timing,
 }
 
 /// Where one worker sends what failed.
@@ -107,6 +112,7 @@ impl FailureRoute {
 
     /// As [`fail`](Self::fail), with the payload at hand for the dead letter.
     pub fn fail_with(&mut self, receipt: Receipt, failure: Failure, payload: Option<Original>) {
+        end_trace(&receipt, &failure);
         let outcome = failure.into_outcome(&self.stage);
         self.fail_to(receipt, outcome, payload);
     }
@@ -119,6 +125,7 @@ impl FailureRoute {
         failure: Failure,
         payload: Option<Original>,
     ) {
+        end_trace(&receipt, &failure);
         self.fail_to(receipt, failure.into_outcome(part), payload);
     }
 
@@ -128,7 +135,9 @@ impl FailureRoute {
     }
 
     fn fail_to(&mut self, receipt: Receipt, outcome: Outcome, payload: Option<Original>) {
-        if !matches!(outcome, Outcome::Drop(_)) {
+        if matches!(outcome, Outcome::Drop(_)) {
+            self.stats.add_dropped(1);
+        } else {
             self.stats.add_failed(1);
         }
         let outcome = self.through_hook(&receipt, outcome);
@@ -160,8 +169,11 @@ impl FailureRoute {
         }
         let original = receipt.original().or(payload);
         let letter = DeadLetter::new(self.context.pipeline.clone(), cause, receipt.origin());
-        self.waiting
-            .push_back(Message::new(letter.with_original(original), receipt));
+        let trace = receipt.journey().map(|journey| journey.headers());
+        let letter = letter
+            .with_original(original)
+            .traced(trace.unwrap_or_default());
+        self.waiting.push_back(Message::new(letter, receipt));
     }
 
     fn through_hook(&self, receipt: &Receipt, outcome: Outcome) -> Outcome {
@@ -204,6 +216,16 @@ impl FailureRoute {
     /// Cancel safe.
     pub async fn clear(&mut self) {
         poll_fn(|cx| self.poll_clear(cx)).await;
+    }
+}
+
+/// What worked on the message has ended so, in its trace.
+fn end_trace(receipt: &Receipt, failure: &Failure) {
+    if let Some(journey) = receipt.journey() {
+        journey.leave(&match failure.word() {
+            "dropped" => End::Done,
+            _ => End::failed(failure.error()),
+        });
     }
 }
 

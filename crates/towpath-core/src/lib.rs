@@ -19,6 +19,7 @@
 //! ```
 
 mod batch;
+mod bottleneck;
 mod bundle;
 mod control;
 mod dead_letter;
@@ -42,17 +43,22 @@ mod receipt;
 mod sink;
 mod stage;
 mod stats;
+mod status;
+mod telemetry;
+pub mod trace;
 pub mod watermark;
+mod words;
 
 pub use batch::{Batch, BatchInfo, BatchKey, Trigger};
+pub use bottleneck::{Load, bottleneck};
 pub use bundle::{Bundle, Pool};
 pub use control::StageControl;
 pub use dead_letter::{DeadLetter, Original};
-pub use error::{BoxError, Panicked, Permanent, find};
+pub use error::{BoxError, Panicked, Permanent, error_kind, find};
 pub use failure::Failure;
 pub use failure_route::{FailureContext, FailureHook, FailureRoute};
 pub use guarantee::{Guarantee, Redelivery, Settlement, SinkPromise};
-pub use histogram::{Histogram, Latency};
+pub use histogram::{Distribution, Histogram, Latency};
 pub use lease::{Lease, Shelf};
 pub use ledger::{Counts, Ledger};
 pub use message::Message;
@@ -72,3 +78,7 @@ pub use receipt::{Delivered, Originals, Receipt, Receipts, SettlePort, Settler, 
 pub use sink::{Sink, Verdicts, Written};
 pub use stage::{Bundler, Ports, Stage, StageInfo, Work};
 pub use stats::{StageCounts, StageStats};
+pub use status::{
+    BatchStatus, Phase, QueueStatus, SettleCounts, SourceStatus, StageStatus, Status,
+};
+pub use telemetry::{Attached, Inspect, Telemetry, Timing};

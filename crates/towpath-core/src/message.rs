@@ -26,6 +26,12 @@ impl<T> Message<T> {
         &self.payload
     }
 
+    /// The receipt that ties it to its delivery.
+    #[inline]
+    pub fn receipt(&self) -> &Receipt {
+        &self.receipt
+    }
+
     #[inline]
     pub(crate) fn receipt_mut(&mut self) -> &mut Receipt {
         &mut self.receipt

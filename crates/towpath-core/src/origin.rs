@@ -127,10 +127,32 @@ impl Headers {
         self.iter().find(|(n, _)| *n == name).map(|(_, v)| v)
     }
 
+    /// These, and those of `newer`, which take the place of others of the same name.
+    #[must_use]
+    pub fn updated(&self, newer: &Self) -> Self {
+        if newer.is_empty() {
+            return self.clone();
+        }
+        let kept = self.iter().filter(|(name, _)| newer.get(name).is_none());
+        kept.chain(newer.iter()).collect()
+    }
+
+    /// Whether there is none.
+    pub fn is_empty(&self) -> bool {
+        self.0.is_none()
+    }
+
     /// All headers, in order.
     pub fn iter(&self) -> impl Iterator<Item = (&str, &str)> {
         let all = self.0.as_deref().unwrap_or_default();
         all.iter().map(|(n, v)| (n.as_str(), v.as_str()))
+    }
+}
+
+/// A map, by name.
+impl serde::Serialize for Headers {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.collect_map(self.iter())
     }
 }
 

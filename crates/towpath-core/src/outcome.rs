@@ -2,7 +2,7 @@
 
 use std::{borrow::Cow, fmt, sync::Arc, time::Duration};
 
-use crate::{BoxError, StageName};
+use crate::{BoxError, Headers, StageName};
 
 /// The fate of one delivery. Exactly one reaches the source.
 #[derive(Clone, Debug)]
@@ -18,6 +18,9 @@ pub enum Outcome {
         ///
         /// Filled in by the receipt as it settles, whatever it was before.
         attempts: u32,
+        /// The headers of its trace, where the message is traced: delivered with them, it
+        /// goes on with it. Filled in by the receipt too.
+        trace: Option<Box<Headers>>,
     },
     /// Will never succeed: it goes to the dead-letter route.
     Reject(Cause),
@@ -50,7 +53,11 @@ impl Outcome {
     /// Given back to the source, to be delivered again no sooner than `after`.
     #[must_use]
     pub fn retry_after(after: Duration) -> Self {
-        Self::Retry { after, attempts: 1 }
+        Self::Retry {
+            after,
+            attempts: 1,
+            trace: None,
+        }
     }
 
     /// A word for the outcome: `done`, `retried`, `rejected` or `dropped`.

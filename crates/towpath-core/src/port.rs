@@ -24,6 +24,12 @@ pub trait Inlet<I>: Send {
 
     /// Stops waiting, so that a wake-up meant for this worker passes to another.
     fn stop_waiting(&mut self);
+
+    /// Tells how many of the items that were taken the worker has not begun as it goes to
+    /// wait: they count as still in the queue.
+    fn keeps(&mut self, count: usize) {
+        let _ = count;
+    }
 }
 
 /// Where a worker puts its results. Called once per chunk, not per item.

@@ -6,7 +6,10 @@ use std::{
     vec::Drain,
 };
 
-use crate::{BoxError, Delivered, Message, Origin, Outcome, Receipt, Redelivery, Settlement};
+use crate::{
+    BoxError, Delivered, Message, Origin, Outcome, Receipt, Redelivery, Settlement,
+    trace::OWN_SYSTEM,
+};
 
 /// A source of messages.
 ///
@@ -79,6 +82,12 @@ pub trait Producer: Send + 'static {
     /// Whether what is given back comes again.
     fn redelivery(&self) -> Redelivery {
         Redelivery::Never
+    }
+
+    /// The kind of system behind it, as traces name it by OpenTelemetry's conventions:
+    /// `kafka`, `nats`; `towpath` for what never left the process.
+    fn system(&self) -> &'static str {
+        OWN_SYSTEM
     }
 
     /// Whether messages are settled one by one or up to a position.

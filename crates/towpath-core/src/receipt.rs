@@ -2,14 +2,19 @@
 
 mod join;
 mod settler;
+mod traced;
 
 use std::{fmt, sync::Arc, time::Duration};
 
 pub use join::Split;
 pub use settler::Settler;
 
-use crate::{Ledger, Message, Origin, Original, Outcome, SettleOptions, UnsupportedOption};
+use crate::{
+    Ledger, Message, Origin, Original, Outcome, SettleOptions, UnsupportedOption,
+    trace::{Begun, End, Journey, Span},
+};
 use join::Join;
+use traced::Journeys;
 
 /// Ties a message to its delivery: exactly one outcome reaches the source through it.
 ///
@@ -19,7 +24,7 @@ use join::Join;
 pub struct Receipt {
     header: Option<Arc<Header>>,
     index: u32,
-    /// Two marks, and in the upper half the extra attempts.
+    /// Three marks, and in the upper half the extra attempts.
     marks: u32,
 }
 
@@ -27,6 +32,8 @@ pub struct Receipt {
 const FLUSH: u32 = 1;
 /// The outcome is known already: the receipt only tells where the message came from.
 const SETTLED: u32 = 2;
+/// The message has a journey.
+const TRACED: u32 = 4;
 /// One attempt more than the source knows of; as many as fit into the upper half are counted.
 const ATTEMPT: u32 = 1 << 16;
 const MOST_ATTEMPTS: u32 = u32::MAX / ATTEMPT;
@@ -44,6 +51,7 @@ pub struct Delivered {
     emitted_at: Duration,
     origins: Vec<Origin>,
     originals: Option<Box<dyn Originals>>,
+    journeys: Journeys,
     sent: bool,
 }
 
@@ -57,8 +65,9 @@ pub struct Receipts {
 
 /// Where outcomes go on their way to the source. Never blocks.
 pub trait SettlePort: Send + Sync {
-    /// Takes the outcome of one message of a chunk.
-    fn settle(&self, chunk: u32, index: u32, outcome: Outcome);
+    /// Takes the outcome of one message of a chunk; `told` is the span of telling it, where
+    /// the message is traced.
+    fn settle(&self, chunk: u32, index: u32, outcome: Outcome, told: Option<Arc<dyn Span>>);
 
     /// Takes a run of messages of a chunk that are done.
     fn settle_done(&self, chunk: u32, indices: &[u32]);
@@ -92,6 +101,7 @@ impl Delivered {
             port: None,
             origins: Vec::new(),
             originals: None,
+            journeys: Journeys::default(),
             sent: true,
         }
     }
@@ -114,6 +124,13 @@ impl Delivered {
     #[must_use]
     pub fn with_originals(mut self, originals: Option<Box<dyn Originals>>) -> Self {
         self.originals = originals;
+        self
+    }
+
+    /// With the traces of those that are traced.
+    #[must_use]
+    pub fn traced(mut self, begun: Vec<Begun>) -> Self {
+        self.journeys = Journeys::new(begun, &self.ledger);
         self
     }
 
@@ -146,6 +163,13 @@ impl Delivered {
                 marks: 0,
             };
         }
+        if let Header::Delivered(delivered) = &*header {
+            for index in delivered.journeys.indices() {
+                if let Some(message) = messages.get_mut(index as usize) {
+                    message.receipt_mut().marks |= TRACED;
+                }
+            }
+        }
     }
 
     fn attempts(&self, index: u32) -> u32 {
@@ -162,14 +186,22 @@ impl Delivered {
         self.ledger.now().saturating_sub(self.emitted_at)
     }
 
-    fn settle(&self, index: u32, outcome: Outcome, abandoned: bool) {
+    fn settle(
+        &self,
+        index: u32,
+        mut outcome: Outcome,
+        abandoned: bool,
+        journey: Option<&Journey>,
+    ) {
         if abandoned {
             let origin = self.origins.get(index as usize).cloned();
             self.ledger.note_abandoned(origin.unwrap_or_default());
         }
+        let told = journey.map(|journey| journey.settle(&mut outcome, abandoned));
         self.ledger.settled(&outcome, abandoned, self.took());
-        if let Some((port, chunk)) = &self.port {
-            port.settle(*chunk, index, outcome);
+        match &self.port {
+            Some((port, chunk)) => port.settle(*chunk, index, outcome, told),
+            None => traced::told_nobody(told, &self.ledger),
         }
     }
 }
@@ -194,10 +226,14 @@ impl Iterator for Receipts {
         }
         let index = self.next;
         self.next += 1;
+        let is_traced = match &*self.header {
+            Header::Delivered(delivered) => delivered.journeys.has(index),
+            Header::Joined(_) => false,
+        };
         Some(Receipt {
             header: Some(self.header.clone()),
             index,
-            marks: 0,
+            marks: if is_traced { TRACED } else { 0 },
         })
     }
 }
@@ -211,15 +247,27 @@ impl Drop for Receipts {
 // === impl Header ===
 
 impl Header {
-    fn settle(&self, index: u32, extra: u32, mut outcome: Outcome, abandoned: bool) {
+    fn settle(
+        &self,
+        index: u32,
+        extra: u32,
+        mut outcome: Outcome,
+        abandoned: bool,
+        journey: Option<&Journey>,
+    ) {
         match self {
             Self::Delivered(delivered) => {
                 if let Outcome::Retry { attempts, .. } = &mut outcome {
                     *attempts = extra.saturating_add(1);
                 }
-                delivered.settle(index, outcome, abandoned);
+                delivered.settle(index, outcome, abandoned, journey);
             }
-            Self::Joined(join) => join.record(outcome, extra, abandoned),
+            Self::Joined(join) => {
+                if let Some(part) = journey {
+                    part.leave(&End::Abandoned);
+                }
+                join.record(outcome, extra, abandoned);
+            }
         }
     }
 }
@@ -252,7 +300,9 @@ impl Receipt {
         }
         self.marks |= SETTLED;
         if let Some(header) = &self.header {
-            header.settle(self.index, self.extra_attempts(), outcome, abandoned);
+            let journey = self.journey();
+            let extra = self.extra_attempts();
+            header.settle(self.index, extra, outcome, abandoned, journey.as_deref());
         }
     }
 

@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Batch, BoxError, Failure, SinkPromise};
+use crate::{Batch, BoxError, Failure, SinkPromise, trace::OWN_SYSTEM};
 
 /// Where messages end: a table, a topic, a file.
 ///
@@ -62,6 +62,12 @@ pub trait Sink<T>: Send + 'static {
     /// [`Batch::origin`] says `None` then.
     fn reads_origins(&self) -> bool {
         true
+    }
+
+    /// The kind of system behind it, as traces name it by OpenTelemetry's conventions:
+    /// `kafka`, `nats`; `towpath` for what never leaves the process.
+    fn system(&self) -> &'static str {
+        OWN_SYSTEM
     }
 
     /// What happens when the same message comes twice.

@@ -6,7 +6,8 @@ use crate::{invariants, lane::Buffer, shared::Shared, sync::Arc};
 
 /// A buffer that belongs to one link and goes back to it, emptied, when dropped.
 pub struct Chunk<T> {
-    items: Buffer<T>,
+    items: VecDeque<T>,
+    mark: u64,
     home: Arc<Shared<T>>,
     state: State,
 }
@@ -23,17 +24,20 @@ enum State {
 }
 
 impl<T> Chunk<T> {
-    pub(crate) fn granted(items: Buffer<T>, home: Arc<Shared<T>>) -> Self {
+    pub(crate) fn granted(buffer: Buffer<T>, home: Arc<Shared<T>>) -> Self {
         Self {
-            items,
+            items: buffer.items,
+            mark: 0,
             home,
             state: State::Granted,
         }
     }
 
-    pub(crate) fn received(items: Buffer<T>, home: Arc<Shared<T>>) -> Self {
+    pub(crate) fn received(buffer: Buffer<T>, home: Arc<Shared<T>>) -> Self {
+        home.gauge.left(buffer.items.len());
         Self {
-            items,
+            items: buffer.items,
+            mark: buffer.mark,
             home,
             state: State::Loaded,
         }
@@ -49,12 +53,33 @@ impl<T> Chunk<T> {
         debug_assert!(invariants::within_demand(self.len(), self.home.max_demand));
         if self.state == State::Granted {
             self.home.hold_open();
+            self.home.gauge.loaded();
             self.state = State::Loaded;
         }
-        match self.home.full.put(mem::take(&mut self.items)) {
+        let count = self.len();
+        let buffer = Buffer {
+            items: mem::take(&mut self.items),
+            mark: self.mark,
+        };
+        // Counted before anybody can take it out again.
+        self.home.gauge.entered(count);
+        match self.home.full.put(buffer) {
             Ok(()) => self.state = State::Sent,
-            Err(unwanted) => self.items = unwanted,
+            Err(unwanted) => {
+                self.home.gauge.left(count);
+                self.items = unwanted.items;
+            }
         }
+    }
+
+    /// Marks the chunk: whoever receives it, and what is left of it, reads the same mark.
+    pub fn set_mark(&mut self, mark: u64) {
+        self.mark = mark;
+    }
+
+    /// What its sender has marked it with; 0 unless it has.
+    pub fn mark(&self) -> u64 {
+        self.mark
     }
 
     /// Adds an item at the back.
@@ -127,10 +152,17 @@ struct WayHome<'a, T>(&'a mut Chunk<T>);
 
 impl<T> Drop for WayHome<'_, T> {
     fn drop(&mut self) {
-        let Chunk { items, home, state } = &mut *self.0;
+        let Chunk {
+            items, home, state, ..
+        } = &mut *self.0;
+        let emptied = Buffer {
+            items: mem::take(items),
+            mark: 0,
+        };
         // Closed means that no receiver is left to make demand for: the buffer may go.
-        drop(home.empty.put(mem::take(items)));
+        drop(home.empty.put(emptied));
         if *state == State::Loaded {
+            home.gauge.emptied();
             home.let_go();
         }
     }

@@ -13,8 +13,21 @@ use crate::{
     waiters::{Ticket, Waiters},
 };
 
-/// The items of a chunk while they travel.
-pub(crate) type Buffer<T> = VecDeque<T>;
+/// The items of a chunk while they travel, and the mark that they carry.
+#[derive(Debug)]
+pub(crate) struct Buffer<T> {
+    pub(crate) items: VecDeque<T>,
+    pub(crate) mark: u64,
+}
+
+impl<T> Default for Buffer<T> {
+    fn default() -> Self {
+        Self {
+            items: VecDeque::new(),
+            mark: 0,
+        }
+    }
+}
 
 #[derive(Debug)]
 pub(crate) struct Lane<T> {

@@ -47,6 +47,7 @@
 
 mod channel;
 mod chunk;
+mod gauge;
 pub mod invariants;
 mod lane;
 mod receiver;
@@ -56,6 +57,7 @@ mod sync;
 mod waiters;
 
 pub use chunk::Chunk;
+pub use gauge::Watch;
 pub use receiver::Receiver;
 pub use sender::Sender;
 pub use shared::{Size, link};

@@ -6,7 +6,7 @@ use std::{
     task::{Context, Poll},
 };
 
-use crate::{Chunk, shared::Shared, sync::Arc, waiters::Ticket};
+use crate::{Chunk, Watch, shared::Shared, sync::Arc, waiters::Ticket};
 
 /// The upstream end of a link. Clones share the demand.
 pub struct Sender<T> {
@@ -58,6 +58,11 @@ impl<T> Sender<T> {
     /// to receive them.
     pub fn send(&self, chunk: Chunk<T>) {
         chunk.travel();
+    }
+
+    /// Looks at the link from outside.
+    pub fn watch(&self) -> Watch<T> {
+        Watch::new(self.shared.clone())
     }
 
     /// How many items the link takes in one chunk.

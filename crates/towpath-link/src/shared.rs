@@ -4,7 +4,8 @@ use std::{collections::VecDeque, num::NonZeroUsize};
 
 use crate::{
     Chunk, Receiver, Sender,
-    lane::Lane,
+    gauge::Gauge,
+    lane::{Buffer, Lane},
     sync::{Arc, AtomicUsize, Ordering},
 };
 
@@ -33,6 +34,8 @@ pub(crate) struct Shared<T> {
     pub(crate) full: Lane<T>,
     pub(crate) empty: Lane<T>,
     pub(crate) max_demand: usize,
+    pub(crate) buffers: usize,
+    pub(crate) gauge: Gauge,
     /// Reasons to keep `full` open: the live senders and the loaded chunks.
     open: AtomicUsize,
     receivers: AtomicUsize,
@@ -50,14 +53,16 @@ impl<T> Shared<T> {
         let (buffers, max_demand) = (size.buffers.get(), size.max_demand.get());
         let empty = Lane::new(buffers);
         for _ in 0..buffers {
-            let buffer = VecDeque::with_capacity(max_demand.min(PREALLOCATED_ITEMS));
-            let put = empty.put(buffer);
+            let items = VecDeque::with_capacity(max_demand.min(PREALLOCATED_ITEMS));
+            let put = empty.put(Buffer { items, mark: 0 });
             debug_assert!(put.is_ok(), "nobody has closed it yet");
         }
         Self {
             full: Lane::new(buffers),
             empty,
             max_demand,
+            buffers,
+            gauge: Gauge::default(),
             open: AtomicUsize::new(0),
             receivers: AtomicUsize::new(0),
         }
@@ -77,6 +82,11 @@ impl<T> Shared<T> {
 
     pub(crate) fn receiver_joined(&self) {
         self.receivers.fetch_add(1, Ordering::SeqCst);
+    }
+
+    /// Whether anybody can receive.
+    pub(crate) fn is_wanted(&self) -> bool {
+        self.receivers.load(Ordering::SeqCst) > 0
     }
 
     /// The last receiver to leave ends the demand, and drops what nobody will receive.

@@ -120,7 +120,7 @@ impl Class {
 const DEPTH: usize = 64;
 
 /// An error and its causes, outermost first.
-fn chain<'a>(
+pub(crate) fn chain<'a>(
     error: &'a (dyn Error + 'static),
 ) -> impl Iterator<Item = &'a (dyn Error + 'static)> + use<'a> {
     std::iter::successors(Some(error), |error| cause(*error)).take(DEPTH)

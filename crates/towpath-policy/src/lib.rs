@@ -50,6 +50,8 @@
 //!   caller, and ends when it is dropped.
 //! - **Handle.** [`PolicyHandle`] changes rate, concurrency and breaker live, tells of changes of
 //!   the breaker, and shows how everything is doing.
+//! - **Looking at calls.** A tracer is told of attempts and waits through [`observe`];
+//!   [`error_kind`] names an error in one of few words.
 //! - [`MapConcurrent`] puts a service with its policies behind any `Stream`.
 //!
 //! # Features
@@ -67,12 +69,14 @@ pub mod context;
 mod deadline;
 pub mod dedup;
 mod error;
+mod error_kind;
 pub mod fallback;
 mod hedge;
 mod key;
 mod line;
 mod lock;
 mod map_concurrent;
+pub mod observe;
 mod panic_guard;
 mod policed;
 mod policies;
@@ -102,6 +106,7 @@ pub use error::{
     BoxError, BreakerOpen, BudgetSpent, DeadlinePassed, Duplicate, Exhausted, Interrupted,
     Panicked, RateLimited, RetryAfter, TimedOut, Unavailable, find,
 };
+pub use error_kind::error_kind;
 pub use fallback::{Fallback, FallbackFailed, FallbackFuture, FallbackService};
 pub use hedge::{Hedge, HedgeFuture, HedgeLayer, HedgeService};
 pub use key::Key;
@@ -109,7 +114,7 @@ pub use map_concurrent::{ConcurrentMap, ForEach, MapConcurrent, ServiceFn, servi
 pub use policed::{Again, Once, Policed, PolicedFuture, Replay};
 pub use policies::{
     ChangeError, ConcurrencyStatus, Policies, PolicyHandle, PolicyLayer, PolicyStatus,
-    RateLimitStatus, RetryStatus, TimeoutStatus,
+    RateLimitStatus, RetryStatus, TimeoutStatus, Waited, Waits,
 };
 #[cfg(feature = "redis")]
 pub use rate::RedisStore;

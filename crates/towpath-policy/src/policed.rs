@@ -8,6 +8,7 @@ mod parked;
 mod replay;
 mod run;
 mod seats;
+mod waits;
 
 use std::{
     fmt,
@@ -20,9 +21,11 @@ use tower_service::Service;
 pub use call::PolicedFuture;
 pub(crate) use core::{Core, Drain, Tally};
 pub use replay::{Again, Once, Replay};
+pub(crate) use run::Watch;
 pub(crate) use seats::Seats;
+pub(crate) use waits::WaitTally;
 
-use crate::{BoxError, rate::Charge};
+use crate::{BoxError, observe, rate::Charge};
 use admission::{Admission, Want};
 use charged::Charged;
 use core::Local;
@@ -98,8 +101,7 @@ where
             return self.call_charged(request);
         }
         if self.refused.is_some() || !self.admission.is_open() {
-            let refused = self.refused.take();
-            return PolicedFuture::delayed(&self.local, request, Charged::Flat, refused);
+            return self.delayed(request, Charged::Flat, None);
         }
         self.begin(request, Charged::Flat)
     }
@@ -121,9 +123,29 @@ where
         L: Charge<Q>,
         R: Replay<Q>,
     {
-        let (inner, admission) = (&mut self.inner, &mut self.admission);
+        let inner = &mut self.inner;
         let call = |request| inner.call(request);
-        PolicedFuture::begin(&self.local, request, charged, call, || admission.take())
+        PolicedFuture::begin(&self.local, request, charged, call, &mut self.admission)
+    }
+
+    /// A call that waits by itself, or was refused.
+    #[cold]
+    fn delayed<Q>(
+        &mut self,
+        request: Q,
+        charged: Charged,
+        refused: Option<BoxError>,
+    ) -> PolicedFuture<S, Q, L, R>
+    where
+        S: Service<Q>,
+        S::Error: Into<BoxError>,
+        L: Charge<Q>,
+        R: Replay<Q>,
+    {
+        let refused = self.refused.take().or(refused);
+        let observer = observe::current();
+        self.admission.tell_waits(observer.as_ref());
+        PolicedFuture::delayed(&self.local, request, charged, refused, observer)
     }
 
     /// A call whose cost depends on the request: without a token it waits by itself, and what
@@ -135,10 +157,9 @@ where
         L: Charge<Q>,
         R: Replay<Q>,
     {
-        let refused = self.refused.take();
         let charged = Charged::of(&self.local, &request);
         let core = &self.local.core;
-        let is_open = refused.is_none() && self.admission.is_open();
+        let is_open = self.refused.is_none() && self.admission.is_open();
         let taken = match charged.want(core) {
             Some(want) if is_open => self.admission.take_token_now(core, want),
             _ => Ok(false),
@@ -148,7 +169,7 @@ where
         }
         self.admission.abandon(core, None);
         self.inner = self.local.spare.service();
-        PolicedFuture::delayed(&self.local, request, charged, refused.or(taken.err()))
+        self.delayed(request, charged, taken.err())
     }
 }
 

@@ -11,7 +11,7 @@ use tower_layer::Layer;
 
 pub use handle::{
     ChangeError, ConcurrencyStatus, PolicyHandle, PolicyStatus, RateLimitStatus, RetryStatus,
-    TimeoutStatus,
+    TimeoutStatus, Waited, Waits,
 };
 
 use crate::{

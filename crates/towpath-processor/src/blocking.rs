@@ -9,7 +9,7 @@ use std::{
 
 use tokio::task::JoinHandle;
 use tower_service::Service;
-use towpath_core::{BoxError, Panicked};
+use towpath_core::{BoxError, Panicked, trace};
 
 /// Runs a closure on the blocking pool of tokio, once per call.
 ///
@@ -52,8 +52,9 @@ where
     }
 
     fn call(&mut self, request: T) -> OnPool<U> {
-        let f = self.0.clone();
+        let (f, span) = (self.0.clone(), trace::current());
         OnPool(tokio::task::spawn_blocking(move || {
+            let _entered = span.as_ref().map(trace::enter);
             f(request).map_err(Into::into)
         }))
     }

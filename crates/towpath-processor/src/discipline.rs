@@ -42,6 +42,11 @@ pub trait Discipline<T, R>: Send + 'static {
     fn untaken(&self) -> usize {
         0
     }
+
+    /// Responses among them: messages that would go on.
+    fn results(&self) -> usize {
+        0
+    }
 }
 
 /// Makes the discipline of each worker of a stage.

@@ -26,12 +26,14 @@ mod call;
 mod chunked;
 mod discipline;
 mod in_time;
+mod meter;
 pub mod operator;
 mod policy;
 mod processor;
 mod ready_set;
 mod reply;
 mod slots;
+mod traced;
 mod worker;
 
 pub use blocking::Blocking;

@@ -4,9 +4,11 @@ mod bare;
 mod builder;
 mod classify;
 mod control;
+mod error_kind;
 mod part;
 mod read_error;
 mod stack;
+mod traced;
 
 use std::sync::Arc;
 
@@ -14,9 +16,11 @@ use tower_service::Service;
 use towpath_core::{PolicyControl, StageInfo};
 
 pub use bare::Bare;
+pub(crate) use error_kind::error_kind;
 pub use part::{Absent, Part};
 pub(crate) use read_error::read_error;
 pub use stack::{Stack, StackOf, ToStack};
+pub(crate) use traced::TracedCall;
 
 /// What goes around the service of a stage.
 pub trait Guard<S, Q>: Guarded

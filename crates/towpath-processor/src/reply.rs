@@ -9,6 +9,9 @@ pub trait Reply<R>: Send + Sync + 'static {
     /// What the messages hold.
     type Out: Send + 'static;
 
+    /// Whether every response becomes exactly one message: there is nothing to count then.
+    const ONE_TO_ONE: bool = false;
+
     /// Adds the messages of one response; the receipt goes with them or is settled.
     fn expand(&self, response: R, receipt: Receipt, out: &mut VecDeque<Message<Self::Out>>);
 }
@@ -29,6 +32,8 @@ pub struct Parts;
 
 impl<U: Send + 'static> Reply<U> for Single {
     type Out = U;
+
+    const ONE_TO_ONE: bool = true;
 
     #[inline]
     fn expand(&self, response: U, receipt: Receipt, out: &mut VecDeque<Message<U>>) {

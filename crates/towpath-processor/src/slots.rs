@@ -3,12 +3,14 @@
 use std::{
     pin::Pin,
     task::{Context, Poll, Waker},
+    time::Duration,
 };
 
 use tower_service::Service;
+use towpath_core::StageName;
 use towpath_policy::context::{self, CallContext};
 
-use crate::ready_set::ReadySet;
+use crate::{ready_set::ReadySet, traced::Traced};
 
 /// The slots of one worker. Each owns a clone of the service for life.
 ///
@@ -21,6 +23,7 @@ pub(crate) struct Slots<S, Q, H, const SCOPED: bool>
 where
     S: Service<Q>,
 {
+    stage: StageName,
     prototype: S,
     all: Vec<Slot<S, S::Future, H>>,
     free: Vec<usize>,
@@ -38,6 +41,9 @@ where
 pub(crate) trait Held {
     /// Attempts were made in place, beyond the first.
     fn tried_again(&mut self, extra: u32);
+
+    /// Begins the span of the call, where a message of it is traced.
+    fn begin_trace(&self, stage: &StageName) -> Option<Traced>;
 }
 
 /// Whose panic it was.
@@ -56,6 +62,7 @@ where
     S: Service<Q>,
 {
     index: usize,
+    stage: &'a StageName,
     slot: &'a mut Slot<S, S::Future, H>,
     prototype: &'a S,
     list: &'a mut Vec<usize>,
@@ -72,6 +79,9 @@ struct Slot<S, F, H> {
     context: CallContext,
     /// Which attempt the call began as.
     began_as: u32,
+    /// When the call began, where calls are timed.
+    began: Duration,
+    traced: Option<Traced>,
     waker: Waker,
 }
 
@@ -80,6 +90,17 @@ where
     S: Service<Q>,
     H: Held,
 {
+    /// How many calls are in flight.
+    #[inline]
+    pub(crate) fn running(&self) -> usize {
+        self.running
+    }
+
+    /// What the calls in flight are for.
+    pub(crate) fn held(&self) -> impl Iterator<Item = &H> {
+        self.all.iter().filter_map(|slot| slot.held.as_ref())
+    }
+
     /// Tells what the calls in flight are for which attempts they came to: they are given up.
     pub(crate) fn give_up(&mut self) {
         if SCOPED {
@@ -93,8 +114,9 @@ where
     S: Service<Q> + Clone,
     H: Held,
 {
-    pub(crate) fn new(prototype: S) -> Self {
+    pub(crate) fn new(stage: StageName, prototype: S) -> Self {
         Self {
+            stage,
             prototype,
             all: Vec::new(),
             free: Vec::new(),
@@ -104,12 +126,6 @@ where
             touched: None,
             woken: Vec::new(),
         }
-    }
-
-    /// How many calls are in flight.
-    #[inline]
-    pub(crate) fn running(&self) -> usize {
-        self.running
     }
 
     /// Whether a service was asked whether it is ready, and has not answered yet.
@@ -131,6 +147,7 @@ where
         let index = self.free_slot();
         Free {
             index,
+            stage: &self.stage,
             slot: &mut self.all[index],
             prototype: &self.prototype,
             list: &mut self.free,
@@ -157,14 +174,19 @@ where
             held: None,
             context: CallContext::default(),
             began_as: 1,
+            began: Duration::ZERO,
+            traced: None,
             waker: self.ready.waker(index),
         });
         self.free.push(index);
         index
     }
 
-    /// Polls the slots that were woken; `each` gets what ended.
-    pub(crate) fn poll_woken(&mut self, mut each: impl FnMut(H, Result<S::Response, S::Error>)) {
+    /// Polls the slots that were woken; `each` gets what ended, with when it began.
+    pub(crate) fn poll_woken(
+        &mut self,
+        mut each: impl FnMut(H, Duration, Result<S::Response, S::Error>),
+    ) {
         let mut word = 0;
         while let Some(bits) = self.ready.take(word) {
             self.woken.extend(bits);
@@ -178,8 +200,9 @@ where
             if let Some(result) = ended
                 && let Some(held) = slot.take::<SCOPED>()
             {
+                let began = slot.began;
                 self.set_free(index);
-                each(held, result);
+                each(held, began, result);
             }
         }
     }
@@ -264,6 +287,7 @@ where
         each: impl FnOnce(H, Result<S::Response, S::Error>),
     ) -> bool {
         *self.touched = Some(self.index);
+        let traced = held.begin_trace(self.stage);
         let before = self.slot.held.replace(held);
         debug_assert!(before.is_none(), "a free slot holds nothing");
         // Nothing to drop, and the compiler cannot know: 9 instructions a message.
@@ -272,9 +296,14 @@ where
             service,
             context,
             future,
+            traced: is_traced,
             waker,
             ..
         } = &mut *self.slot;
+        if traced.is_some() {
+            *is_traced = traced;
+        }
+        let _entered = is_traced.as_ref().map(Traced::enter);
         let run = || {
             future.set(Some(service.call(request)));
             poll_in_place(future, waker)
@@ -294,6 +323,12 @@ where
             each(held, result);
         }
         true
+    }
+
+    /// The call has not ended at once, and began then.
+    #[inline]
+    pub(crate) fn began(&mut self, at: Duration) {
+        self.slot.began = at;
     }
 
     /// The context of the next call.
@@ -319,6 +354,9 @@ impl<S, F, H: Held> Slot<S, F, H> {
         if SCOPED {
             self.count_attempts();
         }
+        if self.traced.is_some() {
+            self.traced = None;
+        }
         self.held.take()
     }
 
@@ -341,8 +379,10 @@ where
             future,
             waker,
             context,
+            traced,
             ..
         } = self;
+        let _entered = traced.as_ref().map(Traced::enter);
         if SCOPED {
             context::scope(context, || poll_in_place(future, waker))
         } else {

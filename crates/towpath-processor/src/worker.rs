@@ -14,13 +14,15 @@ use std::{
 
 use tokio::task::coop;
 use tower_service::Service;
-use towpath_core::{BoxError, FailureRoute, Message, Ports, Receipt};
+use towpath_core::{BoxError, FailureRoute, Message, Ports, Receipt, StageName, StageStats};
 
 use crate::{
     Carry, Discipline, Reply,
     in_time::InTime,
+    meter::Meter,
     policy::read_error,
     slots::{Broken, Held, Slots},
+    traced::{self, Traced},
 };
 
 /// The least a worker asks an inlet for, however few slots it has.
@@ -54,6 +56,9 @@ where
     /// one, and takes no more.
     share: usize,
     started: usize,
+    /// Of those, the messages that the stage has counted.
+    counted: usize,
+    meter: Meter,
 }
 
 impl<T, U, S, C, X, D, const SCOPED: bool> Worker<T, U, S, C, X, D, SCOPED>
@@ -72,10 +77,12 @@ where
         ports: Ports<T, U>,
     ) -> Self {
         let in_time = InTime::new(ports.failures.context());
+        let slots = Slots::new(ports.failures.stage().clone(), service);
+        let meter = Meter::new(ports.failures.context(), ports.stats.clone());
         Self {
             index,
             ports,
-            slots: Slots::new(service),
+            slots,
             in_time,
             discipline,
             reply,
@@ -86,6 +93,8 @@ where
             abandoned: false,
             share: 0,
             started: 0,
+            counted: 0,
+            meter,
         }
     }
 
@@ -96,12 +105,19 @@ where
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.meter.begin_pass(self.started);
+        let polled = self.pass(cx);
+        let in_use = self.slots.running() + usize::from(self.slots.is_readying());
+        self.meter.end_pass(self.started, in_use);
+        polled
+    }
+
+    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.slots.register(cx.waker());
         self.guarded(Self::collect);
         if self.slots.is_readying() {
-            let before = self.started;
             self.guarded(Self::start_readied);
-            self.ports.stats.add_received(self.started - before);
+            self.count_received();
         }
         let mut room;
         loop {
@@ -145,15 +161,22 @@ where
 
     #[cold]
     fn recover(&mut self, panic: Box<dyn Any + Send>) {
+        let running = self.slots.running();
         let (receipt, ticket) = match self.slots.recover() {
             Broken::Call(held) => held,
             Broken::Readying => match self.discipline.next(&mut self.inbox) {
-                Some((message, ticket)) => (message.into_parts().1, ticket),
+                Some((message, ticket)) => {
+                    self.started += 1;
+                    (message.into_parts().1, ticket)
+                }
                 None => return,
             },
             // Not the user's: the supervisor starts the worker again.
             Broken::Elsewhere => resume_unwind(panic),
         };
+        if self.slots.running() == running {
+            self.meter.skip();
+        }
         let Self {
             discipline,
             reply,
@@ -163,7 +186,8 @@ where
         } = self;
         ports.failures.panicked(receipt, panic);
         // The end of this message may be what others have waited for.
-        let emit = &mut |response, receipt| reply.expand(response, receipt, done);
+        let stats = &ports.stats;
+        let emit = &mut |response, receipt| expand(&**reply, response, receipt, done, stats);
         discipline.finish(ticket, None, &mut ports.failures, emit);
     }
 
@@ -175,9 +199,11 @@ where
             reply,
             ports,
             done,
+            meter,
             ..
         } = self;
-        slots.poll_woken(|held, result| {
+        slots.poll_woken(|held, began, result| {
+            meter.end(began);
             finish(
                 held,
                 result,
@@ -185,6 +211,7 @@ where
                 &**reply,
                 &mut ports.failures,
                 done,
+                &ports.stats,
             );
         });
     }
@@ -197,6 +224,7 @@ where
         loop {
             let room = match self.ports.outlet.poll_room(cx) {
                 Poll::Ready(0) => {
+                    self.ports.stats.add_given_back(self.done.len());
                     self.done.clear();
                     self.abandoned = true;
                     return 0;
@@ -218,14 +246,18 @@ where
         let limit = self.share.max(usize::from(!self.inbox.is_empty()));
         let before = self.started;
         self.guarded(|worker| worker.start_burst(limit, room, cx));
-        let started = self.started - before;
-        self.ports.stats.add_received(started);
-        started > 0
+        self.count_received();
+        self.started > before
+    }
+
+    fn count_received(&mut self) {
+        self.ports.stats.add_received(self.started - self.counted);
+        self.counted = self.started;
     }
 
     fn start_burst(&mut self, limit: usize, room: usize, cx: &mut Context<'_>) {
         while self.may_start(limit, room) && self.has_next(limit, cx) {
-            if !self.start_in_one_slot(limit.max(room) - self.slots.running()) {
+            if !self.start_some(limit.max(room) - self.slots.running()) {
                 return;
             }
         }
@@ -236,8 +268,27 @@ where
     #[cold]
     fn start_readied(&mut self) {
         if self.slots.is_readying() {
-            self.start_in_one_slot(0);
+            self.start_some(0);
         }
+    }
+
+    #[inline]
+    fn start_some(&mut self, room: usize) -> bool {
+        if self.meter.is_each() {
+            return self.start_one();
+        }
+        self.start_in_one_slot(room)
+    }
+
+    /// Starts one message, and times its call by itself.
+    fn start_one(&mut self) -> bool {
+        let before = self.started;
+        let uncounted = self.meter.begin_call();
+        let ready = self.start_in_one_slot(0);
+        if self.started > before {
+            self.meter.ended(uncounted);
+        }
+        ready
     }
 
     /// Starts a message, and more in the same slot while their calls end at once and fewer
@@ -251,9 +302,10 @@ where
             done,
             ports,
             in_time,
+            meter,
             ..
         } = self;
-        let failures = &mut ports.failures;
+        let (failures, stats) = (&mut ports.failures, &ports.stats);
         let mut slot = slots.free();
         loop {
             let Poll::Ready(ready) = slot.poll_ready() else {
@@ -269,30 +321,30 @@ where
                     Ok(context) => slot.set_context(context),
                     Err(late) => {
                         slot.unready();
-                        let late: Result<S::Response, _> = Err(late);
-                        finish(
-                            (receipt, ticket),
-                            late,
-                            discipline,
-                            &**reply,
-                            failures,
-                            done,
-                        );
+                        meter.skip();
+                        let (held, late) = ((receipt, ticket), Err::<S::Response, _>(late));
+                        finish(held, late, discipline, &**reply, failures, done, stats);
                         return true;
                     }
                 }
             }
-            let mut end = |held, result| finish(held, result, discipline, &**reply, failures, done);
+            let mut end = |held, result| {
+                finish(held, result, discipline, &**reply, failures, done, stats);
+            };
             let ended = match ready {
                 Ok(()) => {
                     let request = C::carry(payload, &receipt);
                     slot.call(request, (receipt, ticket), end)
                 }
                 Err(error) => {
+                    meter.skip();
                     end((receipt, ticket), Err(error));
                     true
                 }
             };
+            if !ended {
+                slot.began(meter.pending());
+            }
             let untaken = done.len() + discipline.untaken();
             let next = ended && untaken < room && failures.is_clear();
             if !(next && discipline.has_next(inbox, failures)) {
@@ -350,6 +402,8 @@ where
         if let Some(message) = kept {
             self.inbox.push_front(message);
         }
+        let unstarted = self.discipline.waiting() - self.discipline.untaken();
+        self.ports.inlet.keeps(self.inbox.len() + unstarted);
         if self.slots.running() >= self.share || room == 0 {
             self.ports.inlet.stop_waiting();
         }
@@ -365,12 +419,21 @@ where
     /// What it still has goes back to its source, with the attempts that were made.
     fn drop(&mut self) {
         self.slots.give_up();
+        let stats = &self.ports.stats;
+        stats.add_received(self.started - self.counted);
+        let in_hand = self.slots.running() + self.done.len() + self.discipline.results();
+        stats.add_given_back(in_hand);
     }
 }
 
 impl<K> Held for (Receipt, K) {
     fn tried_again(&mut self, extra: u32) {
         self.0.add_attempts(extra);
+    }
+
+    #[inline]
+    fn begin_trace(&self, stage: &StageName) -> Option<Traced> {
+        traced::begin(&self.0, stage)
     }
 }
 
@@ -387,19 +450,49 @@ fn finish<T, R, E, X, D>(
     reply: &X,
     failures: &mut FailureRoute,
     done: &mut VecDeque<Message<X::Out>>,
+    stats: &StageStats,
 ) where
     X: Reply<R>,
     D: Discipline<T, R>,
     E: Into<BoxError>,
 {
     let response = match result {
-        Ok(response) => Some((response, receipt)),
+        Ok(response) => {
+            traced::end(&receipt);
+            Some((response, receipt))
+        }
         Err(error) => {
-            failures.fail(receipt, read_error(error.into()));
+            let error = read_error(error.into());
+            traced::end_failed(&receipt, &error);
+            failures.fail(receipt, error);
             None
         }
     };
     discipline.finish(ticket, response, failures, &mut |response, receipt| {
-        reply.expand(response, receipt, done);
+        expand(reply, response, receipt, done, stats);
     });
+}
+
+/// Makes the messages of a response, and counts those that are more or fewer than one.
+#[inline(always)]
+#[expect(
+    clippy::inline_always,
+    reason = "saves copies of payloads: 60 instructions a message"
+)]
+fn expand<R, X: Reply<R>>(
+    reply: &X,
+    response: R,
+    receipt: Receipt,
+    done: &mut VecDeque<Message<X::Out>>,
+    stats: &StageStats,
+) {
+    let before = done.len();
+    reply.expand(response, receipt, done);
+    if !X::ONE_TO_ONE {
+        match done.len() - before {
+            0 => stats.add_dropped(1),
+            1 => {}
+            parts => stats.add_added(parts - 1),
+        }
+    }
 }

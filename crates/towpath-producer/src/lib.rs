@@ -33,6 +33,7 @@ mod ndjson;
 #[cfg(feature = "files")]
 mod open_file;
 mod pool;
+mod reach;
 mod redeliver;
 mod settle;
 mod source;
@@ -48,7 +49,8 @@ pub use ingress::{
 pub use interval::{IntervalSource, ZeroPeriod};
 pub use iter::{BlockingIter, IterSource};
 pub use redeliver::{GivenUp, Redeliver, RedeliverToken, Redeliveries};
-pub use settle::{SettleCounts, SettleStats};
+pub use reach::Reach;
+pub use settle::SettleStats;
 pub use source::{Source, SourceContext, SourceWorks};
 pub use stream::StreamSource;
 

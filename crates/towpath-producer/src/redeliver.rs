@@ -223,6 +223,10 @@ impl<P: Producer<Payload: Clone>> Producer for Redeliver<P> {
         Some(Redeliveries::new(inner, parking, self.attempts))
     }
 
+    fn system(&self) -> &'static str {
+        self.inner.system()
+    }
+
     fn redelivery(&self) -> Redelivery {
         self.inner.redelivery().max(Redelivery::InProcess)
     }

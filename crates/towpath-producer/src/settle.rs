@@ -14,7 +14,8 @@ use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_core::{
     Acknowledger, BoxError, EventKind, FailureContext, Lease, Origin, Outcome, Panicked,
-    SettleError, Settled, StageName,
+    SettleCounts, SettleError, Settled, StageName,
+    trace::{End, Span},
 };
 
 use crate::table::TokenTable;
@@ -35,29 +36,15 @@ pub struct SettleStats {
     redelivered: AtomicU64,
 }
 
-/// How a source took the outcomes, at one moment.
-#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, serde::Serialize)]
-#[non_exhaustive]
-pub struct SettleCounts {
-    /// Confirmed by the source.
-    pub confirmed: u64,
-    /// Sent to a source that does not confirm.
-    pub sent: u64,
-    /// Too late: the source had given the message to somebody else.
-    pub stale: u64,
-    /// Never told: the source could not be reached.
-    pub failed: u64,
-}
-
 impl SettleStats {
     /// The counters now.
     pub fn counts(&self) -> SettleCounts {
-        SettleCounts {
-            confirmed: self.confirmed.load(Relaxed),
-            sent: self.sent.load(Relaxed),
-            stale: self.stale.load(Relaxed),
-            failed: self.failed.load(Relaxed),
-        }
+        let mut counts = SettleCounts::default();
+        counts.confirmed = self.confirmed.load(Relaxed);
+        counts.sent = self.sent.load(Relaxed);
+        counts.stale = self.stale.load(Relaxed);
+        counts.failed = self.failed.load(Relaxed);
+        counts
     }
 
     /// How many deliveries were not the first of their message.
@@ -91,12 +78,13 @@ pub(crate) struct Teller<A: Acknowledger> {
 impl<A: Acknowledger> Teller<A> {
     /// Runs until every message of the source has its outcome and the source knows it.
     pub(crate) async fn run(mut self) {
-        let mut run = Vec::new();
-        while self.table.take(&mut run).await {
+        let (mut run, mut traced) = (Vec::new(), Vec::new());
+        while self.table.take(&mut run, &mut traced).await {
             let count = run.len();
             let told = self.tell(&mut run).await;
             run.clear();
             self.table.told(count);
+            self.end_traces(&mut traced, told.as_ref().err());
             if let Err(failed) = told {
                 self.stats.failed.fetch_add(failed.count as u64, Relaxed);
                 self.report(&failed);
@@ -131,6 +119,14 @@ impl<A: Acknowledger> Teller<A> {
         // What an acknowledger leaves behind without an error is as good as told.
         run.clear();
         Ok(())
+    }
+
+    /// The journeys of the run end here.
+    fn end_traces(&self, traced: &mut Vec<Arc<dyn Span>>, failed: Option<&SettleError>) {
+        for span in traced.drain(..) {
+            let end = failed.map_or(End::Done, |failed| End::failed(&*failed.source));
+            span.end(&end, self.context.ledger.now());
+        }
     }
 
     fn report(&self, failed: &SettleError) {

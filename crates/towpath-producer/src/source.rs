@@ -16,11 +16,12 @@ use tokio::time::sleep;
 use towpath_core::{
     BoxError, Delivered, EventKind, FailureContext, Intake, Lease, Message, Originals, Outlet,
     Panicked, Permanent, Producer, Received, Redelivery, Settlement, Shelf, StageInfo, StageName,
-    StageStats, Token, Work, find, port,
+    StageStats, Token, Work, find, port, trace::Arrival,
 };
 
 use crate::{
     gate::GateView,
+    reach::Reach,
     settle::{SettleStats, Teller},
     table::TokenTable,
 };
@@ -48,6 +49,7 @@ pub struct Source<P: Producer> {
     max_outstanding: usize,
     redelivery: Redelivery,
     settlement: Settlement,
+    system: &'static str,
 }
 
 /// What a source needs of its pipeline.
@@ -63,6 +65,8 @@ pub struct SourceContext {
     pub stats: Arc<StageStats>,
     /// How the source took its outcomes.
     pub settled: Arc<SettleStats>,
+    /// Whether the source can be reached.
+    pub reach: Arc<Reach>,
     /// Whether originals are kept, which only a dead-letter route needs.
     pub keeps_originals: bool,
     /// Told when the source can never go on.
@@ -85,6 +89,7 @@ impl<P: Producer> Source<P> {
         Self {
             name: name.into(),
             redelivery: producer.redelivery(),
+            system: producer.system(),
             settlement: producer.settlement(),
             producer: Shelf::new(producer),
             keep: None,
@@ -165,6 +170,9 @@ impl<P: Producer> Source<P> {
                 outlet: outlet(),
                 intake: Intake::new(),
                 ready: VecDeque::new(),
+                system: self.system,
+                asked_at: Duration::ZERO,
+                came_at: Duration::ZERO,
             };
             Box::pin(receiving.run()) as Work
         });
@@ -209,6 +217,10 @@ struct Receiving<P: Producer> {
     outlet: Box<dyn Outlet<Message<P::Payload>>>,
     intake: Intake<P::Payload, Token<P>>,
     ready: VecDeque<Message<P::Payload>>,
+    /// What the traces say of the last call of the producer.
+    system: &'static str,
+    asked_at: Duration,
+    came_at: Duration,
 }
 
 /// How one call of the producer ended.
@@ -225,6 +237,7 @@ impl<P: Producer> Receiving<P> {
             match self.turn(room).await {
                 Turn::Received(received) => {
                     backoff = FIRST_BACKOFF;
+                    self.context.reach.answered();
                     self.emit().await;
                     if received == Received::End {
                         break;
@@ -232,6 +245,7 @@ impl<P: Producer> Receiving<P> {
                 }
                 Turn::Closed => self.emit().await,
                 Turn::Failed(error) => {
+                    self.context.reach.failed(&error.to_string());
                     self.emit().await;
                     if find::<Permanent>(&*error).is_some() {
                         (self.context.failed)(self.name.clone(), error);
@@ -272,18 +286,28 @@ impl<P: Producer> Receiving<P> {
     }
 
     async fn turn(&mut self, room: usize) -> Turn {
+        self.asked_at = self.time_for_traces();
         let in_flight = self.context.failures.ledger.in_flight();
         let left = self.context.budget.saturating_sub(in_flight).max(1);
         self.intake
             .ask(room.min(usize::try_from(left).unwrap_or(usize::MAX)));
         let receiving = AssertUnwindSafe(self.producer.receive(&mut self.intake)).catch_unwind();
         let receiving = beside(receiving, &mut *self.outlet);
-        match self.context.gate.while_open(receiving).await {
+        let received = self.context.gate.while_open(receiving).await;
+        self.came_at = self.time_for_traces();
+        match received {
             Some(Ok(Ok(received))) => Turn::Received(received),
             Some(Ok(Err(error))) => Turn::Failed(error),
             Some(Err(panic)) => Turn::Failed(Panicked::from_payload(panic).into()),
             None => Turn::Closed,
         }
+    }
+
+    /// The time, where somebody traces: nobody else wants to know.
+    fn time_for_traces(&self) -> Duration {
+        let failures = &self.context.failures;
+        let tracer = failures.tracer.as_ref();
+        tracer.map_or(Duration::ZERO, |_| failures.ledger.now())
     }
 
     /// Sends what was received, as messages with receipts.
@@ -333,12 +357,19 @@ impl<P: Producer> Receiving<P> {
         });
         let (table, ledger) = (&self.table, &self.context.failures.ledger);
         let settled = &self.context.settled;
+        let tracer = self.context.failures.tracer.as_ref().filter(|_| sent);
+        let arrival = Arrival::new(&self.name, self.asked_at, self.came_at).system(self.system);
         self.intake
             .take_into(count, &mut self.ready, |tokens, origins| {
                 settled.add_redelivered(&origins);
+                let begun = tracer.map_or_else(Vec::new, |tracer| {
+                    let count = u32::try_from(count).unwrap_or(u32::MAX);
+                    tracer.begin(&arrival.deliveries(count, &origins))
+                });
                 let delivered = Delivered::new(ledger.clone())
                     .with_origins(origins)
-                    .with_originals(originals);
+                    .with_originals(originals)
+                    .traced(begun);
                 let delivered = if sent { delivered } else { delivered.unsent() };
                 let Some(table) = table else {
                     return delivered;
@@ -375,6 +406,7 @@ impl<P: Producer> Receiving<P> {
             Err(panic) => Some(Panicked::from_payload(panic).into()),
         };
         if let Some(error) = error {
+            self.context.reach.failed(&error.to_string());
             self.back_off(&error, Duration::ZERO).await;
         }
         self.emit().await;

@@ -9,7 +9,9 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
-use towpath_core::{Acknowledger, Outcome, SettleOptions, SettlePort, UnsupportedOption};
+use towpath_core::{
+    Acknowledger, Outcome, SettleOptions, SettlePort, UnsupportedOption, trace::Span,
+};
 
 /// Keeps the token of each message in flight until its outcome is known.
 ///
@@ -26,6 +28,8 @@ struct State<K> {
     chunks: Vec<Chunk<K>>,
     free: Vec<u32>,
     settled: Vec<(K, Outcome)>,
+    /// The spans of telling what is settled, of those that are traced.
+    traced: Vec<Arc<dyn Span>>,
     /// Messages without an outcome.
     unsettled: usize,
     /// Outcomes that the source does not know yet.
@@ -45,6 +49,7 @@ impl<A: Acknowledger> TokenTable<A> {
                 chunks: Vec::new(),
                 free: Vec::new(),
                 settled: Vec::new(),
+                traced: Vec::new(),
                 unsettled: 0,
                 untold: 0,
                 closed: false,
@@ -94,11 +99,16 @@ impl<A: Acknowledger> TokenTable<A> {
         self.teller.wake();
     }
 
-    /// Waits for outcomes and takes them all; `false` when there will be no more.
-    pub(crate) async fn take(&self, run: &mut Vec<(A::Token, Outcome)>) -> bool {
+    /// Waits for outcomes and takes them all, and the spans of telling them; `false` when
+    /// there will be no more.
+    pub(crate) async fn take(
+        &self,
+        run: &mut Vec<(A::Token, Outcome)>,
+        traced: &mut Vec<Arc<dyn Span>>,
+    ) -> bool {
         poll_fn(|cx| {
             self.teller.register(cx.waker());
-            self.lock().take(run)
+            self.lock().take(run, traced)
         })
         .await
     }
@@ -115,8 +125,12 @@ impl<A: Acknowledger> TokenTable<A> {
 }
 
 impl<A: Acknowledger> SettlePort for TokenTable<A> {
-    fn settle(&self, chunk: u32, index: u32, outcome: Outcome) {
-        self.lock().settle(chunk, index, outcome);
+    fn settle(&self, chunk: u32, index: u32, outcome: Outcome, told: Option<Arc<dyn Span>>) {
+        {
+            let mut state = self.lock();
+            state.traced.extend(told);
+            state.settle(chunk, index, outcome);
+        }
         self.teller.wake();
     }
 
@@ -189,9 +203,14 @@ impl<K> State<K> {
     }
 
     /// Exchanges what is settled for the empty `run`; `false` when there will be no more.
-    fn take(&mut self, run: &mut Vec<(K, Outcome)>) -> Poll<bool> {
+    fn take(
+        &mut self,
+        run: &mut Vec<(K, Outcome)>,
+        traced: &mut Vec<Arc<dyn Span>>,
+    ) -> Poll<bool> {
         if !self.settled.is_empty() {
             mem::swap(run, &mut self.settled);
+            traced.append(&mut self.traced);
             return Poll::Ready(true);
         }
         if self.closed && self.unsettled == 0 {

@@ -4,16 +4,25 @@ use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
 
 use towpath_core::{
     BoxError, DeadLetter, Ends, FailureContext, FailureHook, FailureRoute, Inlet, Message, Outlet,
-    PolicyControl, StageControl, StageInfo, StageName, StageStats, Work,
+    PolicyControl, QueueStatus, StageControl, StageInfo, StageName, StageStats, Timing, Work,
 };
-use towpath_link::{Size, link};
-use towpath_producer::{SettleStats, Source, SourceContext, SourceWorks};
+use towpath_link::{Size, Watch, link};
+use towpath_producer::{Reach, SettleStats, Source, SourceContext, SourceWorks};
 
 use crate::port::{LinkInlet, LinkOutlet};
 
 /// Makes the work of a worker, again after a restart.
 pub(crate) type Factory = Box<dyn Fn(usize) -> Work + Send + Sync>;
 pub(crate) type Opening<T> = Pin<Box<dyn Future<Output = Result<T, BoxError>> + Send>>;
+
+/// What waits in a link, and what it asks for. Without the items in hands behind it.
+pub(crate) type Queue = Arc<dyn Fn() -> QueueStatus + Send + Sync>;
+
+/// A link that is wired, as the stage behind it sees it.
+pub(crate) struct Wired<I> {
+    pub(crate) inlet: Ends<dyn Inlet<I>>,
+    pub(crate) queue: Queue,
+}
 
 /// The parts of a pipeline while it is wired.
 pub(crate) struct Assembly {
@@ -38,6 +47,7 @@ pub(crate) struct StageEntry {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) control: Arc<StageControl>,
+    pub(crate) queue: Option<Queue>,
     pub(crate) policies: Option<Arc<dyn PolicyControl>>,
     pub(crate) factory: Factory,
 }
@@ -47,6 +57,7 @@ pub(crate) struct SourceEntry {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) settled: Arc<SettleStats>,
+    pub(crate) reach: Arc<Reach>,
     pub(crate) opening: Opening<SourceWorks>,
 }
 
@@ -68,39 +79,61 @@ impl Assembly {
         }
     }
 
-    /// A link for `producers` workers upstream and `consumers` downstream.
+    /// The counters of a stage, timed as the pipeline is.
+    pub(crate) fn stats(&self) -> Arc<StageStats> {
+        Arc::new(StageStats::new(self.context.timing))
+    }
+
+    /// A link for `producers` workers upstream and `consumers` of the stage downstream.
     pub(crate) fn link<I: Send + 'static>(
         &self,
         producers: usize,
         consumers: usize,
-    ) -> (Ends<dyn Outlet<I>>, Ends<dyn Inlet<I>>) {
-        self.link_of(buffers(producers, consumers), self.max_demand, consumers)
+        stats: &Arc<StageStats>,
+    ) -> (Ends<dyn Outlet<I>>, Wired<I>) {
+        let shared = consumers > 1;
+        self.link_of(
+            buffers(producers, consumers),
+            self.max_demand,
+            shared,
+            stats,
+        )
     }
 
     /// A link of single items: bundles, each on its way to a worker that asked for it.
     pub(crate) fn bundle_link<I: Send + 'static>(
         &self,
         consumers: usize,
-    ) -> (Ends<dyn Outlet<I>>, Ends<dyn Inlet<I>>) {
-        self.link_of(bundles(consumers), NonZeroUsize::MIN, 1)
+        stats: &Arc<StageStats>,
+    ) -> (Ends<dyn Outlet<I>>, Wired<I>) {
+        self.link_of(bundles(consumers), NonZeroUsize::MIN, false, stats)
     }
 
-    #[expect(clippy::unused_self, reason = "links belong to an assembly")]
     fn link_of<I: Send + 'static>(
         &self,
         buffers: usize,
         max_demand: NonZeroUsize,
-        sharers: usize,
-    ) -> (Ends<dyn Outlet<I>>, Ends<dyn Inlet<I>>) {
+        shared: bool,
+        stats: &Arc<StageStats>,
+    ) -> (Ends<dyn Outlet<I>>, Wired<I>) {
         let buffers = NonZeroUsize::new(buffers).unwrap_or(NonZeroUsize::MIN);
         let (sender, receiver) = link::<I>(Size {
             buffers,
             max_demand,
         });
-        (
-            Arc::new(move || Box::new(LinkOutlet::new(sender.clone()))),
-            Arc::new(move || Box::new(LinkInlet::new(receiver.clone(), sharers > 1))),
-        )
+        let queue = look_at(sender.watch());
+        let (ledger, stats) = (self.context.ledger.clone(), stats.clone());
+        let clock = (self.context.timing != Timing::Off).then(|| ledger.clone());
+        let outlet = move || {
+            let outlet = LinkOutlet::new(sender.clone()).stamped(clock.clone());
+            Box::new(outlet) as Box<dyn Outlet<I>>
+        };
+        let inlet = move || {
+            let inlet = LinkInlet::new(receiver.clone(), shared);
+            Box::new(inlet.metered(stats.clone(), &ledger)) as Box<dyn Inlet<I>>
+        };
+        let inlet = Arc::new(inlet);
+        (Arc::new(outlet), Wired { inlet, queue })
     }
 
     /// Makes the failure route of a stage, a new one for each worker.
@@ -125,12 +158,14 @@ impl Assembly {
         info: StageInfo,
         stats: Arc<StageStats>,
         control: Arc<StageControl>,
+        queue: Option<Queue>,
         factory: Factory,
     ) {
         self.stages.push(StageEntry {
             info,
             stats,
             control,
+            queue,
             policies: None,
             factory,
         });
@@ -140,7 +175,7 @@ impl Assembly {
     pub(crate) fn counters(&mut self, info: StageInfo, stats: Arc<StageStats>) {
         let control = Arc::new(StageControl::new(0, 0));
         let factory = Box::new(|_| Box::pin(async {}) as Work);
-        self.stage(info.sized(0, 0), stats, control, factory);
+        self.stage(info.sized(0, 0), stats, control, None, factory);
     }
 
     /// Adds a source that fills `outlet`.
@@ -152,12 +187,14 @@ impl Assembly {
         let info = source.info();
         let stats = Arc::<StageStats>::default();
         let settled = Arc::<SettleStats>::default();
+        let reach = Arc::<Reach>::default();
         let context = SourceContext {
             failures: self.context.clone(),
             gate: self.source_context.gate.view(),
             budget: self.source_context.budget,
             stats: stats.clone(),
             settled: settled.clone(),
+            reach: reach.clone(),
             keeps_originals: self.letters.is_some(),
             failed: self.source_context.failed.clone(),
         };
@@ -165,6 +202,7 @@ impl Assembly {
             info,
             stats,
             settled,
+            reach,
             opening: Box::pin(source.start(context, outlet)),
         });
     }
@@ -177,6 +215,16 @@ impl Assembly {
     ) {
         self.openers.push((stage, Box::pin(opening)));
     }
+}
+
+fn look_at<I: Send + 'static>(link: Watch<I>) -> Queue {
+    Arc::new(move || {
+        let mut status = QueueStatus::default();
+        status.depth = link.items() as u64;
+        status.capacity = link.capacity() as u64;
+        status.demand = link.demand() as u64;
+        status
+    })
 }
 
 /// The bundles of a link: one with each worker, and one on the way.

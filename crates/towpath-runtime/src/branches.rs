@@ -161,7 +161,7 @@ impl<O: Operator> Flow<O> {
         let route = Arc::new(route);
         Pipeline::ending(plan, promises, move |assembly| {
             let wired = wire_all(assembly, branches);
-            let stats = Arc::<StageStats>::default();
+            let stats = assembly.stats();
             let failures = assembly.failures(&name, &stats, None);
             let outlet: Ends<dyn Outlet<Message<O::Out>>> = Arc::new(move || {
                 let ends = wired.iter().map(|(key, end)| (key.clone(), end()));
@@ -194,7 +194,7 @@ impl<O: Operator> Flow<O> {
         let connect = up.connect;
         Pipeline::ending(plan, promises, move |assembly| {
             let wired = wire_all(assembly, branches);
-            let stats = Arc::<StageStats>::default();
+            let stats = assembly.stats();
             let failures = assembly.failures(&name, &stats, None);
             assembly.counters(StageInfo::new(name, "tee"), stats.clone());
             let outlet: Ends<dyn Outlet<Message<O::Out>>> = Arc::new(move || {

@@ -8,11 +8,12 @@ use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_batcher::SinkStage;
 use towpath_core::{
-    Batch, BatchInfo, DeadLetter, Ends, Inlet, Lease, Message, Outcome, Sink, StageControl,
-    StageName, StageStats, Trigger, Work, Written,
+    Batch, BatchInfo, DeadLetter, Ends, Inlet, Lease, Message, Outcome, Panicked, Sink,
+    StageControl, StageName, StageStats, Trigger, Work, Written,
+    trace::{self, TracedWrite},
 };
 
-use crate::assembly::{Assembly, buffers};
+use crate::assembly::{Assembly, Wired, buffers};
 
 /// Workers that can hand letters on at once without waiting for each other.
 const HANDS: usize = 8;
@@ -25,10 +26,11 @@ const MAX_BACKOFF: Duration = Duration::from_secs(5);
 
 /// Adds the stage that writes letters.
 pub(crate) fn add_letters<S: Sink<DeadLetter>>(assembly: &mut Assembly, sink: SinkStage<S>) {
-    let (outlet, inlet) = assembly.link::<Message<DeadLetter>>(HANDS, 1);
+    let stats = assembly.stats();
+    let (outlet, wired) = assembly.link::<Message<DeadLetter>>(HANDS, 1, &stats);
+    let Wired { inlet, queue } = wired;
     assembly.letters = Some(outlet);
     let info = sink.info().of_kind(LETTERS);
-    let stats = Arc::<StageStats>::default();
     let sink = Arc::new(sink);
     let opening = sink.clone();
     assembly.opener(info.name.clone(), async move {
@@ -36,7 +38,8 @@ pub(crate) fn add_letters<S: Sink<DeadLetter>>(assembly: &mut Assembly, sink: Si
     });
     let (name, counters) = (info.name.clone(), stats.clone());
     let factory = Box::new(move |_| writing(&name, &sink, &inlet, &counters));
-    assembly.stage(info, stats, Arc::new(StageControl::new(1, 1)), factory);
+    let control = Arc::new(StageControl::new(1, 1));
+    assembly.stage(info, stats, control, Some(queue), factory);
 }
 
 fn writing<S: Sink<DeadLetter>>(
@@ -52,6 +55,7 @@ fn writing<S: Sink<DeadLetter>>(
         name: name.clone(),
         sink,
         stats: stats.clone(),
+        letters: Vec::new(),
     };
     Box::pin(writer.run(inlet()))
 }
@@ -60,16 +64,18 @@ struct Writer<S> {
     name: StageName,
     sink: Lease<S>,
     stats: Arc<StageStats>,
+    /// Those at hand, whose writing is tried until it succeeds.
+    letters: Vec<Message<DeadLetter>>,
 }
 
 impl<S: Sink<DeadLetter>> Writer<S> {
     async fn run(mut self, mut inlet: Box<dyn Inlet<Message<DeadLetter>>>) {
         let mut inbox = VecDeque::new();
         while poll_fn(|cx| inlet.poll_fill(usize::MAX, &mut inbox, cx)).await {
-            let mut letters: Vec<_> = inbox.drain(..).collect();
-            self.stats.add_received(letters.len());
+            self.letters.extend(inbox.drain(..));
+            self.stats.add_received(self.letters.len());
             let mut backoff = FIRST_BACKOFF;
-            while !self.write(&mut letters).await {
+            while !self.write().await {
                 sleep(backoff).await;
                 backoff = (backoff * 2).min(MAX_BACKOFF);
             }
@@ -77,35 +83,61 @@ impl<S: Sink<DeadLetter>> Writer<S> {
     }
 
     /// Writes letters; leaves those that must be tried again. Whether all are written.
-    async fn write(&mut self, letters: &mut Vec<Message<DeadLetter>>) -> bool {
+    async fn write(&mut self) -> bool {
+        let letters = &mut self.letters;
         let items = letters.iter().map(|letter| letter.payload().clone());
         let info = BatchInfo::new(self.name.clone(), letters.len(), Trigger::Chunk);
-        let batch = Batch::new(items.collect(), Vec::new(), info);
-        let writing = AssertUnwindSafe(async {
+        let receipts = letters.iter().map(Message::receipt);
+        let traced = TracedWrite::begin(receipts, &info, &self.name, self.sink.system());
+        let mut batch = Batch::new(items.collect(), Vec::new(), info);
+        if let Some(traced) = &traced {
+            batch = traced.carried_by(batch);
+        }
+        let writing = trace::within(traced.as_ref(), async {
             let written = self.sink.write(batch).await?;
             self.sink.flush().await.map(|()| written)
         });
-        match writing.catch_unwind().await {
+        let answer = AssertUnwindSafe(writing).catch_unwind().await;
+        let answer = answer.map_err(Panicked::from_payload);
+        if let Some(traced) = traced {
+            traced.end(match &answer {
+                Ok(Ok(_)) => None,
+                Ok(Err(error)) => Some(&**error),
+                Err(panicked) => Some(panicked),
+            });
+        }
+        match answer {
             Ok(Ok(Written::Each(verdicts))) => {
                 let results = verdicts.into_results(letters.len());
                 let tried = std::mem::take(letters).into_iter().zip(results);
                 for (letter, result) in tried {
                     match result {
-                        Ok(()) => self.settle(letter),
+                        Ok(()) => settle(letter, &self.stats),
                         Err(_) => letters.push(letter),
                     }
                 }
             }
-            Ok(Ok(_)) => letters.drain(..).for_each(|letter| self.settle(letter)),
-            Ok(Err(_)) => self.stats.add_failed(letters.len()),
+            Ok(Ok(_)) => letters
+                .drain(..)
+                .for_each(|letter| settle(letter, &self.stats)),
+            Ok(Err(_)) => {}
             Err(_) => self.stats.add_panicked(letters.len()),
         }
+        self.stats.add_retried(letters.len());
         letters.is_empty()
     }
+}
 
-    fn settle(&self, letter: Message<DeadLetter>) {
-        self.stats.add_sent(1);
-        let (letter, receipt) = letter.into_parts();
-        receipt.settle(Outcome::Reject(letter.cause));
+fn settle(letter: Message<DeadLetter>, stats: &StageStats) {
+    stats.add_sent(1);
+    trace::written(letter.receipt());
+    let (letter, receipt) = letter.into_parts();
+    receipt.settle(Outcome::Reject(letter.cause));
+}
+
+impl<S> Drop for Writer<S> {
+    /// Messages whose letter is not written go back to their source.
+    fn drop(&mut self) {
+        self.stats.add_given_back(self.letters.len());
     }
 }

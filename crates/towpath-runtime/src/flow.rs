@@ -14,7 +14,7 @@ use towpath_processor::{Operator, operator::Pass};
 use towpath_producer::Source;
 
 use crate::{
-    assembly::{Assembly, StageEntry, buffers},
+    assembly::{Assembly, StageEntry, Wired, buffers},
     plan::{Edge, Node, Plan},
     promise::Promises,
 };
@@ -23,7 +23,8 @@ use crate::{
 pub(crate) type Connect<X> = Box<dyn FnOnce(&mut Assembly, Ends<dyn Outlet<Message<X>>>) + Send>;
 
 /// Wires everything upstream to a link; makes inlets for so many workers.
-type CutConnect<T> = Box<dyn FnOnce(&mut Assembly, usize) -> Ends<dyn Inlet<Message<T>>> + Send>;
+type CutConnect<T> =
+    Box<dyn FnOnce(&mut Assembly, usize, &Arc<StageStats>) -> Wired<Message<T>> + Send>;
 
 /// A pipeline while it is built.
 ///
@@ -178,16 +179,19 @@ impl<O: Operator> Flow<O> {
             edges,
             in_front,
             workers,
-            connect: Box::new(move |assembly, consumers| {
+            connect: Box::new(move |assembly, consumers, stats| {
                 // On this side of the chain a message holds one thing, on that side another.
                 if in_front {
-                    let (outlet, inlet) = assembly.link(workers, consumers);
+                    let (outlet, wired) = assembly.link(workers, consumers, stats);
                     connect(assembly, outlet);
-                    in_front_of(assembly, chain, &fused, inlet)
+                    Wired {
+                        inlet: in_front_of(assembly, chain, &fused, wired.inlet),
+                        queue: wired.queue,
+                    }
                 } else {
-                    let (outlet, inlet) = assembly.link(workers, consumers);
+                    let (outlet, wired) = assembly.link(workers, consumers, stats);
                     connect(assembly, behind(assembly, chain, &fused, outlet));
-                    inlet
+                    wired
                 }
             }),
         }
@@ -207,13 +211,14 @@ impl<T> Cut<T> {
         self.edges.iter().enumerate().map(edge).collect()
     }
 
-    /// Wires everything upstream; makes inlets for `consumers` workers.
+    /// Wires everything upstream; makes inlets for `consumers` workers of a stage.
     pub(crate) fn wire(
         self,
         assembly: &mut Assembly,
         consumers: usize,
-    ) -> Ends<dyn Inlet<Message<T>>> {
-        (self.connect)(assembly, consumers)
+        stats: &Arc<StageStats>,
+    ) -> Wired<Message<T>> {
+        (self.connect)(assembly, consumers, stats)
     }
 }
 
@@ -225,11 +230,11 @@ fn add<T: Send + 'static, S: Stage<T>>(
 ) {
     let info = stage.info();
     let policies = stage.policies();
-    let stats = Arc::<StageStats>::default();
+    let stats = assembly.stats();
     let control = StageControl::new(info.workers, info.concurrency).with_parking(info.parking);
     let control = Arc::new(control);
     let failures = assembly.failures(&info.name, &stats, stage.hook());
-    let inlet = cut.wire(assembly, info.workers);
+    let Wired { inlet, queue } = cut.wire(assembly, info.workers, &stats);
     let (ports_stats, ports_control) = (stats.clone(), control.clone());
     let factory = Box::new(move |worker| {
         let ports = Ports {
@@ -245,6 +250,7 @@ fn add<T: Send + 'static, S: Stage<T>>(
         info,
         stats,
         control,
+        queue: Some(queue),
         policies,
         factory,
     });

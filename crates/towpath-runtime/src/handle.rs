@@ -9,15 +9,12 @@ use tokio::{
     time::Instant,
 };
 use towpath_core::{
-    EventKind, FailureContext, PolicyControl, PolicyError, Redelivery, StageControl, StageInfo,
-    StageName, StageStats,
+    EventKind, FailureContext, Inspect, Phase, PolicyControl, PolicyError, Redelivery,
+    StageControl, StageInfo, StageName, StageStats, Status,
 };
-use towpath_producer::{Flow as SourceFlow, Gate, SettleStats};
+use towpath_producer::{Flow as SourceFlow, Gate, Reach, SettleStats};
 
-use crate::{
-    Explanation, Phase, Status, Topology,
-    report::{SourceReport, StageReport},
-};
+use crate::{Explanation, Topology, assembly::Queue, look::Samples};
 
 /// The handle of a pipeline. Clones are cheap and outlive the pipeline.
 #[derive(Clone)]
@@ -36,6 +33,7 @@ pub(crate) struct Shared {
     pub(crate) drain_deadline: Duration,
     /// What the weakest source does with what is given back.
     pub(crate) redelivery: Redelivery,
+    pub(crate) samples: Samples,
 }
 
 /// A stage as the handle sees it.
@@ -43,6 +41,7 @@ pub(crate) struct Watched {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) control: Arc<StageControl>,
+    pub(crate) queue: Option<Queue>,
     pub(crate) policies: Option<Arc<dyn PolicyControl>>,
 }
 
@@ -51,6 +50,7 @@ pub(crate) struct WatchedSource {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) settled: Arc<SettleStats>,
+    pub(crate) reach: Arc<Reach>,
 }
 
 /// A worker that is to end as if it had died.
@@ -125,27 +125,14 @@ impl PipelineHandle {
         &self.0.context.pipeline
     }
 
-    /// How the pipeline is doing.
+    /// How the pipeline is doing, also when it has ended.
     pub fn status(&self) -> Status {
-        Status {
-            name: self.name().clone(),
-            phase: self.phase(),
-            counts: self.0.context.ledger.counts(),
-            bound: self.0.bound(),
-            stages: self.0.stage_reports(),
-        }
+        Inspect::status(&*self.0)
     }
 
     /// Where the pipeline is in its life.
     pub fn phase(&self) -> Phase {
-        if *self.0.stopped.borrow() {
-            return Phase::Stopped;
-        }
-        match self.0.gate.get() {
-            SourceFlow::Running => Phase::Running,
-            SourceFlow::Paused => Phase::Paused,
-            SourceFlow::Stopping => Phase::Draining,
-        }
+        Inspect::phase(&*self.0)
     }
 
     /// The stages and their connections.
@@ -284,26 +271,6 @@ impl Shared {
 
     pub(crate) fn event(&self, kind: EventKind) {
         self.context.tell(&self.context.pipeline, kind);
-    }
-
-    pub(crate) fn stage_reports(&self) -> Vec<StageReport> {
-        let report = |stage: &Watched| StageReport {
-            name: stage.info.name.clone(),
-            kind: stage.info.kind,
-            concurrency: stage.control.concurrency(),
-            counts: stage.stats.counts(),
-            policies: stage.policies(),
-        };
-        self.stages.iter().map(report).collect()
-    }
-
-    pub(crate) fn source_reports(&self) -> Vec<SourceReport> {
-        let report = |source: &WatchedSource| SourceReport {
-            name: source.info.name.clone(),
-            received: source.stats.counts().sent,
-            settled: source.settled.counts(),
-        };
-        self.sources.iter().map(report).collect()
     }
 }
 

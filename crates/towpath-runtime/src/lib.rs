@@ -20,6 +20,7 @@ mod dead_letters;
 mod error;
 mod flow;
 mod handle;
+mod look;
 mod pipeline;
 mod plan;
 mod port;
@@ -30,7 +31,6 @@ mod restarts;
 #[cfg(feature = "signal")]
 mod signal;
 mod start;
-mod status;
 mod stream_end;
 mod supervisor;
 
@@ -41,9 +41,9 @@ pub use handle::{ControlError, PipelineHandle};
 pub use pipeline::{Pipeline, Running, Settings};
 pub use plan::{Explanation, Topology};
 pub use registry::{find, running};
-pub use report::{Ending, Report, SourceReport, StageReport};
+pub use report::{Ending, Report};
 pub use restarts::{Restarts, Strategy};
 #[cfg(feature = "signal")]
 pub use signal::shutdown_signal;
-pub use status::{Phase, Status};
 pub use stream_end::Delivered;
+pub use towpath_core::{Phase, SourceStatus, StageStatus, Status};

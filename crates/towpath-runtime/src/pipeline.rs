@@ -12,7 +12,7 @@ use std::{
 
 use tokio::task::JoinSet;
 use towpath_batcher::SinkStage;
-use towpath_core::{DeadLetter, Guarantee, Observer, Sink, StageName};
+use towpath_core::{DeadLetter, Guarantee, Observer, Sink, StageName, Telemetry};
 
 use crate::{
     BuildError, Explanation, PipelineHandle, Report, Restarts, RunError, Topology,
@@ -65,6 +65,8 @@ pub struct Settings {
     pub require: Option<Guarantee>,
     /// Who is told what happens.
     pub observer: Option<Arc<dyn Observer>>,
+    /// Who looks after it.
+    pub telemetry: Option<Arc<dyn Telemetry>>,
     /// Options that make no sense.
     pub(crate) problems: Vec<String>,
 }
@@ -82,6 +84,7 @@ impl Default for Settings {
             restarts: Restarts::default(),
             require: None,
             observer: None,
+            telemetry: None,
             problems: Vec::new(),
         }
     }
@@ -180,6 +183,13 @@ impl Pipeline {
     /// Tells `observer` what happens. It must not block.
     pub fn observer(mut self, observer: impl Observer) -> Self {
         self.settings.observer = Some(Arc::new(observer));
+        self
+    }
+
+    /// Lets `telemetry` look after the pipeline: trace its messages, read its figures, keep
+    /// its events. It is asked once, as the pipeline starts.
+    pub fn telemetry(mut self, telemetry: impl Telemetry) -> Self {
+        self.settings.telemetry = Some(Arc::new(telemetry));
         self
     }
 

@@ -2,8 +2,7 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use towpath_core::{Counts, Latency, PolicyStatus, Reason, StageCounts, StageName};
-use towpath_producer::SettleCounts;
+use towpath_core::{Counts, Distribution, Reason, SourceStatus, StageName, StageStatus};
 
 /// How a pipeline ended.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -43,44 +42,16 @@ pub struct Report {
     pub causes: Vec<Vec<String>>,
     /// Where the first abandoned messages came from.
     pub abandoned: Vec<String>,
-    /// From source to settled.
-    pub latency: Latency,
+    /// From source to settled, of messages that are done.
+    pub latency: Distribution,
     /// From start to end, in milliseconds.
     pub elapsed_ms: u64,
     /// Each source, and how it took its outcomes.
-    pub sources: Vec<SourceReport>,
-    /// Each stage.
-    pub stages: Vec<StageReport>,
-}
-
-/// The accounts of one source.
-#[derive(Clone, Debug, serde::Serialize)]
-#[non_exhaustive]
-pub struct SourceReport {
-    /// The source.
-    pub name: StageName,
-    /// Messages received.
-    pub received: u64,
-    /// How the source took the outcomes.
-    pub settled: SettleCounts,
-}
-
-/// The accounts of one stage.
-#[derive(Clone, Debug, serde::Serialize)]
-#[non_exhaustive]
-pub struct StageReport {
-    /// The stage.
-    pub name: StageName,
-    /// `processor`, `batcher`, `sink`, ..
-    pub kind: &'static str,
-    /// How many messages it works on at once.
-    pub concurrency: usize,
-    /// Its counters.
-    #[serde(flatten)]
-    pub counts: StageCounts,
-    /// Its policies, outermost first.
-    #[serde(skip_serializing_if = "Vec::is_empty")]
-    pub policies: Vec<PolicyStatus>,
+    pub sources: Vec<SourceStatus>,
+    /// Each stage, in the order of the topology.
+    pub stages: Vec<StageStatus>,
+    /// The stage that held the others back at the end, where one did.
+    pub bottleneck: Option<StageName>,
 }
 
 impl Report {
@@ -99,7 +70,7 @@ impl Report {
 
 impl fmt::Display for Report {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        let c = &self.counts;
+        let (c, latency) = (&self.counts, self.latency.latency());
         writeln!(f, "{}: {} in {:?}", self.name, self.ending, self.elapsed())?;
         writeln!(
             f,
@@ -109,7 +80,7 @@ impl fmt::Display for Report {
         writeln!(
             f,
             "  in flight at most {} of {}  latency p50 {} us  p99 {} us",
-            c.high_water, self.bound, self.latency.p50_us, self.latency.p99_us
+            c.high_water, self.bound, latency.p50_us, latency.p99_us
         )?;
         for (reason, count) in &self.dropped {
             writeln!(f, "  dropped {count}: {reason}")?;
@@ -118,7 +89,7 @@ impl fmt::Display for Report {
     }
 }
 
-fn write_stages(f: &mut fmt::Formatter<'_>, stages: &[StageReport]) -> fmt::Result {
+fn write_stages(f: &mut fmt::Formatter<'_>, stages: &[StageStatus]) -> fmt::Result {
     let width = stages.iter().map(|s| s.name.as_str().len()).max();
     let width = width.unwrap_or(0).max("stage".len());
     writeln!(

@@ -7,7 +7,8 @@ use std::{
 
 use tokio::{sync::mpsc, sync::watch, task::JoinSet, time::Instant};
 use towpath_core::{
-    BoxError, Event, EventKind, FailureContext, Ledger, Observer, PolicyListener, StageName,
+    Attached, BoxError, Event, EventKind, FailureContext, Ledger, Observer, PolicyListener,
+    StageName,
 };
 use towpath_producer::{Flow, Gate, SourceWorks};
 
@@ -15,6 +16,7 @@ use crate::{
     BuildError, Pipeline, PipelineHandle, Running, Settings,
     assembly::{Assembly, Opening as Opened, SourceEntry, SourceSeed, StageEntry},
     handle::{Shared, Stop, Watched, WatchedSource},
+    look::Samples,
     registry,
     supervisor::{Failure, SourceRun, StageRun, Supervisor},
 };
@@ -114,6 +116,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         stopped: watch::Sender::new(false),
         drain_deadline: settings.drain_deadline,
         redelivery,
+        samples: Samples::default(),
     });
     let handle = PipelineHandle(shared.clone());
     let registered = registry::register(&handle).ok_or_else(|| BuildError::NameTaken {
@@ -130,6 +133,7 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
         killed,
         failure,
     );
+    show(&handle.0, &settings);
     // Told before the handle is out: nobody can pause or drain what has not started.
     handle.0.event(EventKind::Started);
     let mut tasks = JoinSet::new();
@@ -137,21 +141,39 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     Ok(Running::new(handle, tasks))
 }
 
+fn show(pipeline: &Arc<Shared>, settings: &Settings) {
+    if let Some(telemetry) = &settings.telemetry {
+        let watching = AssertUnwindSafe(|| telemetry.watch(pipeline.clone()));
+        drop(catch_unwind(watching));
+    }
+}
+
 fn context(settings: &Settings) -> FailureContext {
+    let telemetry = settings.telemetry.as_ref();
+    let attached = telemetry.map_or_else(Attached::default, |telemetry| {
+        // Whoever looks on must not keep a pipeline from starting.
+        let attaching = AssertUnwindSafe(|| telemetry.attach(&settings.name));
+        catch_unwind(attaching).unwrap_or_default()
+    });
     let begun = Instant::now();
     let ledger = Ledger::new(move || begun.elapsed()).with_deadline(settings.deadline);
-    let observer: Arc<dyn Observer> = match settings.observer.clone() {
-        // The pipeline must not fall over somebody who only looks on.
-        Some(observer) => Arc::new(move |event: &Event| {
-            drop(catch_unwind(AssertUnwindSafe(|| observer.event(event))));
-        }),
-        None => Arc::new(|_: &Event| {}),
-    };
+    let observers = settings.observer.iter().cloned().chain(attached.observer);
     FailureContext {
         pipeline: settings.name.clone(),
         ledger: Arc::new(ledger),
-        observer,
+        observer: telling(observers.collect()),
+        tracer: attached.tracer,
+        timing: attached.timing,
     }
+}
+
+/// Tells all of them. The pipeline must not fall over somebody who only looks on.
+fn telling(observers: Vec<Arc<dyn Observer>>) -> Arc<dyn Observer> {
+    Arc::new(move |event: &Event| {
+        for observer in &observers {
+            drop(catch_unwind(AssertUnwindSafe(|| observer.event(event))));
+        }
+    })
 }
 
 /// A source that cannot go on stops the others too; what was taken is finished.
@@ -191,6 +213,7 @@ fn watch_stages(
             info: entry.info.clone(),
             stats: entry.stats,
             control: entry.control,
+            queue: entry.queue,
             policies: entry.policies,
         };
         let run = StageRun::new(entry.info, entry.factory, listener);
@@ -219,6 +242,7 @@ fn watch_source(entry: SourceEntry) -> (WatchedSource, Opening) {
         info: entry.info,
         stats: entry.stats,
         settled: entry.settled,
+        reach: entry.reach,
     };
     (watched, (name, entry.opening))
 }

@@ -14,7 +14,7 @@ use tokio::{
     time::{Instant, sleep, sleep_until, timeout_at},
 };
 use towpath_core::{
-    BoxError, Counts, EventKind, PolicyListener, Redelivery, StageInfo, StageName, Work,
+    BoxError, Counts, EventKind, Inspect, PolicyListener, Redelivery, StageInfo, StageName, Work,
 };
 use towpath_producer::{Flow, SourceWorks};
 
@@ -400,7 +400,9 @@ impl Supervisor {
     fn report(&self, in_time: bool) -> Report {
         let shared = &self.shared;
         let ledger = &shared.context.ledger;
-        let counts = ledger.counts();
+        let now = shared.samples.end(ledger.now());
+        let status = Inspect::status(&**shared);
+        let counts = status.counts;
         let ending = match (self.failure.take(), in_time, self.stop.borrow().asked) {
             (Some(failed), ..) => Ending::Failed {
                 error: chain(&failed),
@@ -411,22 +413,23 @@ impl Supervisor {
         };
         let abandoned = ledger.abandoned();
         Report {
-            name: shared.context.pipeline.clone(),
+            name: status.name,
             ending,
             counts,
             left: counts.in_flight + self.lost(&counts),
-            bound: shared.bound(),
-            dropped: ledger.reasons(),
+            bound: status.bound,
+            dropped: status.dropped,
             causes: ledger
                 .recent_causes()
                 .iter()
                 .map(towpath_core::Cause::chain)
                 .collect(),
             abandoned: abandoned.iter().map(place_of).collect(),
-            latency: ledger.latency().latency(),
-            elapsed_ms: u64::try_from(ledger.now().as_millis()).unwrap_or(u64::MAX),
-            sources: shared.source_reports(),
-            stages: shared.stage_reports(),
+            latency: status.latency,
+            elapsed_ms: u64::try_from(now.as_millis()).unwrap_or(u64::MAX),
+            sources: status.sources,
+            stages: status.stages,
+            bottleneck: status.bottleneck,
         }
     }
 }

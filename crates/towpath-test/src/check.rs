@@ -1,12 +1,12 @@
 //! What must hold at the end of any run.
 
 use towpath::{
-    Report,
-    core::invariants::{Violation, bounded, conserved, settled},
+    Ending, Report,
+    core::invariants::{Violation, bounded, conserved, figures_agree, settled, told_all},
 };
 
-/// Ends any test: nothing lost or counted twice, nothing without an outcome, and never
-/// more in flight than the bound.
+/// Ends any test: nothing lost or counted twice, nothing without an outcome, never more in
+/// flight than the bound, and all figures of the report agree.
 ///
 /// # Panics
 /// Panics with the law that does not hold, and the report.
@@ -35,5 +35,18 @@ pub fn assert_no_leaks(report: &Report) {
 pub(crate) fn laws(report: &Report) -> Result<(), Violation> {
     conserved(&report.counts)?;
     settled(&report.counts)?;
-    bounded(&report.counts, report.bound)
+    bounded(&report.counts, report.bound)?;
+    let Report {
+        counts,
+        latency,
+        sources,
+        stages,
+        ending,
+        ..
+    } = report;
+    figures_agree(counts, latency, sources, stages)?;
+    if matches!(ending, Ending::Finished | Ending::Stopped) {
+        sources.iter().try_for_each(told_all)?;
+    }
+    Ok(())
 }

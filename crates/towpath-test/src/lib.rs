@@ -40,6 +40,7 @@ mod probe;
 mod recorder;
 pub mod snooze;
 mod source;
+mod traces;
 
 pub use check::{assert_no_leaks, check, check as assert_conserved};
 pub use cue::Cue;
@@ -48,3 +49,4 @@ pub use paused::paused;
 pub use probe::{Probe, ProbeAcknowledger, ProbeProducer, ProbeToken};
 pub use recorder::{Recorder, RecordingSink};
 pub use source::{TestAcknowledger, TestProducer, TestSource, TestToken};
+pub use traces::{SpanLine, Traces};

@@ -14,6 +14,10 @@ pub use towpath_policy as policy;
 pub use towpath_processor as processor;
 pub use towpath_producer as producer;
 pub use towpath_runtime as runtime;
+#[cfg(feature = "telemetry")]
+pub use towpath_telemetry as telemetry;
+
+pub use towpath_core::trace;
 
 pub use towpath_batcher::{Batcher, Close, SinkStage, each, write};
 pub use towpath_core::{

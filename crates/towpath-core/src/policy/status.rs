@@ -2,8 +2,6 @@
 
 use std::time::Duration;
 
-use serde::Serializer;
-
 use super::{BreakerState, ForcedBreaker};
 
 /// How a policy is doing.
@@ -16,12 +14,19 @@ pub enum PolicyStatus {
         /// The calls of a period.
         calls: u64,
         /// The period.
-        #[serde(rename = "per_ms", serialize_with = "as_millis")]
+        #[serde(rename = "per_ms", serialize_with = "crate::words::as_millis")]
         per: Duration,
         /// Calls that wait for their turn.
         waiting: usize,
         /// Keys with a budget of their own now; `None` with one budget for all.
         keys: Option<usize>,
+        /// How often a call has waited for its turn so far; each attempt counts.
+        waited: u64,
+        /// How long, added up.
+        #[serde(rename = "waited_ms", serialize_with = "crate::words::as_millis")]
+        waited_for: Duration,
+        /// Calls that it refused so far.
+        rejected: u64,
     },
     /// Whether calls are let through at all.
     CircuitBreaker {
@@ -38,6 +43,13 @@ pub enum PolicyStatus {
         calls: u64,
         /// How often it has opened.
         opened: u64,
+        /// How often a call has waited for it so far; each attempt counts.
+        waited: u64,
+        /// How long, added up.
+        #[serde(rename = "waited_ms", serialize_with = "crate::words::as_millis")]
+        waited_for: Duration,
+        /// Calls that it refused so far.
+        rejected: u64,
     },
     /// How often a call is tried again in place.
     Retry {
@@ -60,11 +72,16 @@ pub enum PolicyStatus {
         waiting: usize,
         /// Whether the limit adapts by itself.
         adaptive: bool,
+        /// How often a call has waited for its turn so far; each attempt counts.
+        waited: u64,
+        /// How long, added up.
+        #[serde(rename = "waited_ms", serialize_with = "crate::words::as_millis")]
+        waited_for: Duration,
     },
     /// How long an attempt may take.
     Timeout {
         /// The limit.
-        #[serde(rename = "after_ms", serialize_with = "as_millis")]
+        #[serde(rename = "after_ms", serialize_with = "crate::words::as_millis")]
         after: Duration,
         /// Attempts cut short so far.
         timed_out: u64,
@@ -72,7 +89,7 @@ pub enum PolicyStatus {
     /// How long a call may take, all attempts and waits included.
     Deadline {
         /// The limit.
-        #[serde(rename = "after_ms", serialize_with = "as_millis")]
+        #[serde(rename = "after_ms", serialize_with = "crate::words::as_millis")]
         after: Duration,
         /// Calls cut short so far.
         exceeded: u64,
@@ -115,10 +132,6 @@ impl PolicyStatus {
     }
 }
 
-fn as_millis<S: Serializer>(duration: &Duration, serializer: S) -> Result<S::Ok, S::Error> {
-    serializer.serialize_u64(u64::try_from(duration.as_millis()).unwrap_or(u64::MAX))
-}
-
 #[cfg(test)]
 mod tests {
     //! How a policy is shown.
@@ -132,9 +145,13 @@ mod tests {
             per: Duration::from_secs(1),
             waiting: 3,
             keys: None,
+            waited: 7,
+            waited_for: Duration::from_millis(1_250),
+            rejected: 0,
         };
         let expected = serde_json::json!({
             "policy": "rate_limit", "calls": 500, "per_ms": 1000, "waiting": 3, "keys": null,
+            "waited": 7, "waited_ms": 1250, "rejected": 0,
         });
         assert_eq!(serde_json::to_value(&limit).unwrap(), expected);
         assert_eq!(limit.policy(), "rate limit");
@@ -145,6 +162,9 @@ mod tests {
             slow_rate: None,
             calls: 10,
             opened: 1,
+            waited: 0,
+            waited_for: Duration::ZERO,
+            rejected: 4,
         };
         let shown = serde_json::to_value(&breaker).unwrap();
         assert_eq!(

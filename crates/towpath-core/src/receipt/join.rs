@@ -2,8 +2,8 @@
 
 use std::sync::{Arc, Mutex};
 
-use super::{Header, Receipt};
-use crate::{Outcome, Reason, ledger::lock};
+use super::{Header, Receipt, TRACED};
+use crate::{Outcome, Reason, ledger::lock, trace::Journey};
 
 /// A receipt being split. Each part is settled by itself; the whole when all parts are.
 ///
@@ -14,7 +14,10 @@ pub struct Split(Arc<Header>);
 
 /// What the parts of a message share. Dropping the last part settles the whole.
 #[derive(Debug)]
-pub(super) struct Join(Mutex<Joint>);
+pub(super) struct Join {
+    joint: Mutex<Joint>,
+    traced: bool,
+}
 
 #[derive(Debug)]
 struct Joint {
@@ -23,25 +26,34 @@ struct Joint {
     /// The attempts that a part has had in place: the most of any.
     extra: u32,
     abandoned: bool,
+    /// The journeys of the parts, by their index, where the whole is traced.
+    journeys: Vec<Arc<Journey>>,
 }
 
 impl Split {
     pub(super) fn new(whole: Receipt) -> Self {
+        let traced = whole.is_traced();
         let joint = Joint {
             whole,
             worst: Outcome::Drop(Reason::new("empty")),
             extra: 0,
             abandoned: false,
+            journeys: Vec::new(),
         };
-        Self(Arc::new(Header::Joined(Join(Mutex::new(joint)))))
+        let joint = Mutex::new(joint);
+        Self(Arc::new(Header::Joined(Join { joint, traced })))
     }
 
     /// A receipt for one more part.
     pub fn part(&self) -> Receipt {
+        let journey = match &*self.0 {
+            Header::Joined(join) if join.traced => join.fork(),
+            _ => None,
+        };
         Receipt {
             header: Some(self.0.clone()),
-            index: 0,
-            marks: 0,
+            index: journey.unwrap_or(0),
+            marks: if journey.is_some() { TRACED } else { 0 },
         }
     }
 
@@ -59,7 +71,7 @@ impl Split {
 
 impl Join {
     pub(super) fn record(&self, outcome: Outcome, extra: u32, abandoned: bool) {
-        let mut joint = lock(&self.0);
+        let mut joint = lock(&self.joint);
         joint.extra = joint.extra.max(extra);
         let first_drop = matches!(&joint.worst, Outcome::Drop(r) if r.as_str() == "empty");
         if first_drop || outcome.severity() > joint.worst.severity() {
@@ -69,7 +81,22 @@ impl Join {
     }
 
     pub(super) fn with_parent<R>(&self, read: impl FnOnce(&Receipt) -> R) -> R {
-        read(&lock(&self.0).whole)
+        read(&lock(&self.joint).whole)
+    }
+}
+
+impl Join {
+    /// Begins the journey of a part; tells its index.
+    fn fork(&self) -> Option<u32> {
+        let whole = self.with_parent(Receipt::journey)?;
+        let part = whole.fork();
+        let mut joint = lock(&self.joint);
+        joint.journeys.push(part);
+        u32::try_from(joint.journeys.len() - 1).ok()
+    }
+
+    pub(super) fn journey(&self, index: u32) -> Option<Arc<Journey>> {
+        lock(&self.joint).journeys.get(index as usize).cloned()
     }
 }
 

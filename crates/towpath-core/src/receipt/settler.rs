@@ -58,6 +58,11 @@ fn settle_runs<'a>(indices: &mut Vec<u32>, receipts: impl Iterator<Item = &'a mu
         if !run.as_ref().is_some_and(|run| run.goes_on_with(receipt)) {
             end(run.take(), indices);
         }
+        if receipt.is_traced() {
+            end(run.take(), indices);
+            receipt.settle_now(Outcome::Done);
+            continue;
+        }
         receipt.marks |= SETTLED;
         let receipt = &*receipt;
         if run.is_none() {

@@ -10,7 +10,7 @@ use std::{
 };
 
 use super::*;
-use crate::{DeadLetter, Failure, FailureContext, FailureRoute, Outlet, StageStats};
+use crate::{DeadLetter, Failure, FailureContext, FailureRoute, Outlet, StageStats, trace::Span};
 
 const SECOND: Duration = Duration::from_secs(1);
 
@@ -31,13 +31,13 @@ impl Told {
 }
 
 impl SettlePort for Told {
-    fn settle(&self, _chunk: u32, index: u32, outcome: Outcome) {
+    fn settle(&self, _: u32, index: u32, outcome: Outcome, _: Option<Arc<dyn Span>>) {
         self.0.lock().unwrap().push((index, outcome));
     }
 
     fn settle_done(&self, chunk: u32, indices: &[u32]) {
         for index in indices {
-            self.settle(chunk, *index, Outcome::Done);
+            self.settle(chunk, *index, Outcome::Done, None);
         }
     }
 
@@ -137,6 +137,7 @@ fn a_message_that_is_given_back_tells_its_source_how_many_attempts_it_had() {
     lies.settle(Outcome::Retry {
         after: SECOND,
         attempts: 99,
+        trace: None,
     });
     assert_eq!(told.given_back(), [(0, 1), (1, 3), (2, 2), (3, 4)]);
 }
@@ -188,6 +189,8 @@ fn hooks_and_dead_letters_see_all_attempts() {
         pipeline: "pipeline".into(),
         ledger: ledger(),
         observer: Arc::new(|_: &crate::Event| {}),
+        tracer: None,
+        timing: crate::Timing::Off,
     };
     let mut route = FailureRoute::new("stage".into(), context, Arc::<StageStats>::default())
         .to_letters(Some(Box::new(Letters(seen.clone()))))

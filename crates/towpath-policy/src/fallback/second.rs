@@ -10,7 +10,7 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::FallbackFailed;
-use crate::BoxError;
+use crate::{BoxError, context, observe, policed::Watch};
 
 pin_project! {
     /// The call of the other service: readied first, on an instance of its own.
@@ -23,6 +23,8 @@ pin_project! {
         state: State<B, Q, B::Future>,
         // How the first call failed, until it is passed on.
         first: Option<BoxError>,
+        // Whoever looks at the call: this is an attempt too.
+        watch: Option<Watch>,
     }
 }
 
@@ -44,6 +46,7 @@ where
         Self {
             state: State::Readying { service, request },
             first: Some(first),
+            watch: observe::is_observed().then(watch).flatten(),
         }
     }
 }
@@ -57,7 +60,13 @@ where
 
     fn poll(self: Pin<&mut Self>, cx: &mut Context<'_>) -> Poll<Self::Output> {
         let mut this = self.project();
-        let result = ready!(this.state.as_mut().poll(cx));
+        let entered = this.watch.as_mut().map(Watch::enter);
+        let polled = this.state.as_mut().poll(cx);
+        drop(entered);
+        let result = ready!(polled);
+        if let Some(watch) = this.watch {
+            watch.ended(&result);
+        }
         Poll::Ready(result.map_err(|failure| also(failure, this.first.take())))
     }
 }
@@ -82,6 +91,13 @@ where
             self.set(Self::Calling { future });
         }
     }
+}
+
+#[cold]
+fn watch() -> Option<Watch> {
+    let mut watch = Watch::new(observe::current()?);
+    watch.begin(context::attempt());
+    Some(watch)
 }
 
 /// Keeps the first error in the chain of the second.

@@ -6,7 +6,10 @@
 mod gate;
 mod token;
 
-use std::task::{Context, Poll, ready};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use tokio::time::Instant;
 use tower_service::Service;
@@ -14,11 +17,13 @@ use tower_service::Service;
 use super::{
     core::{Core, Local},
     run::verdict,
+    waits::Waits,
 };
 use crate::{
     BoxError,
     breaker::Pass,
     line::Place,
+    observe::{CallObserver, WaitReason},
     rate::{Bucket, Grant, Taken},
     timer::{Timer, poll_until},
 };
@@ -45,6 +50,8 @@ pub(super) struct Admission {
     changes: u64,
     timer: Option<Timer>,
     seen: Option<Instant>,
+    /// What it has waited for; made by the first wait.
+    waits: Option<Box<Waits>>,
 }
 
 /// What the service said when it was asked whether it is ready.
@@ -180,6 +187,7 @@ impl Admission {
             *inner = local.spare.service();
         }
         let entered = ready!(self.poll_in(local, inner, want, cx));
+        self.end_wait(&local.core);
         match &entered {
             Ok(()) => self.open = true,
             Err(error) => {
@@ -218,22 +226,29 @@ impl Admission {
         loop {
             if self.poll_gate(core, cx)?.is_pending() {
                 self.step_back(local, inner, want);
-                return Poll::Pending;
+                return self.wait(core, WaitReason::CircuitBreaker);
             }
-            if let (true, Some(want)) = (self.has_to_queue(), want) {
-                ready!(self.poll_turn(core, want, cx));
-            }
-            ready!(self.poll_seat(core, cx));
-            let readied = inner.poll_ready(cx);
-            self.service = match readied {
-                Poll::Pending => Readiness::Pending,
-                Poll::Ready(_) => Readiness::Settled,
-            };
-            ready!(readied).map_err(Into::into)?;
-            if self.has_pass(core)
-                && let Token::Taken = ready!(self.poll_token(core, want, cx))?
+            if let (true, Some(want)) = (self.has_to_queue(), want)
+                && self.poll_turn(core, want, cx).is_pending()
             {
-                return Poll::Ready(Ok(()));
+                return self.wait(core, WaitReason::RateLimit);
+            }
+            if self.poll_seat(core, cx).is_pending() {
+                return self.wait(core, WaitReason::Concurrency);
+            }
+            let Poll::Ready(readied) = inner.poll_ready(cx) else {
+                self.service = Readiness::Pending;
+                return self.wait(core, WaitReason::Service);
+            };
+            self.service = Readiness::Settled;
+            readied.map_err(Into::into)?;
+            if self.has_pass(core) {
+                match self.poll_token(core, want, cx) {
+                    Poll::Ready(Ok(Token::Taken)) => return Poll::Ready(Ok(())),
+                    Poll::Ready(Ok(Token::Later)) => {}
+                    Poll::Ready(Err(refused)) => return Poll::Ready(Err(refused)),
+                    Poll::Pending => return self.wait(core, WaitReason::RateLimit),
+                }
             }
             // While it waits it holds no permit, and no readiness that others may wait for.
             core.stand_up(&mut self.permit);
@@ -276,8 +291,42 @@ impl Admission {
     }
 
     /// Waits for a time on the alarm that other waits use later.
-    pub(super) fn poll_sleep(&mut self, until: Instant, cx: &mut Context<'_>) -> Poll<()> {
-        poll_until(&mut self.timer, until, cx)
+    pub(super) fn poll_sleep(
+        &mut self,
+        core: &Core,
+        until: Instant,
+        reason: WaitReason,
+        cx: &mut Context<'_>,
+    ) -> Poll<()> {
+        if poll_until(&mut self.timer, until, cx).is_pending() {
+            return self.wait(core, reason);
+        }
+        self.end_wait(core);
+        Poll::Ready(())
+    }
+
+    /// Notes what it waits for.
+    #[cold]
+    fn wait<T>(&mut self, core: &Core, reason: WaitReason) -> Poll<T> {
+        let waits = self.waits.get_or_insert_default();
+        waits.begin(reason, &core.tally.waits);
+        Poll::Pending
+    }
+
+    #[cold]
+    fn end_wait(&mut self, core: &Core) {
+        if let Some(waits) = &mut self.waits {
+            waits.end(&core.tally.waits);
+        }
+    }
+
+    /// Tells whoever looks at the call that begins what it has waited for; also where nobody
+    /// does, so that the next call is not told.
+    #[inline]
+    pub(super) fn tell_waits(&mut self, observer: Option<&Arc<dyn CallObserver>>) {
+        if let Some(waits) = &mut self.waits {
+            waits.tell(observer);
+        }
     }
 
     /// Hands what was gathered to a call that begins now; the alarm stays.
@@ -298,6 +347,7 @@ impl Admission {
         self.begun = false;
         self.queue = Queue::Nowhere;
         self.asked = None;
+        self.end_wait(core);
         core.stand_up(&mut self.permit);
         if let Some(breaker) = &core.breaker {
             breaker.line().leave(&mut self.gate);

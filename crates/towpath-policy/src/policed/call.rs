@@ -11,9 +11,19 @@ use pin_project_lite::pin_project;
 use tower_service::Service;
 
 use super::{
-    admission::Ticket, charged::Charged, core::Local, parked::Parked, replay::Replay, run::Run,
+    admission::{Admission, Ticket},
+    charged::Charged,
+    core::Local,
+    parked::Parked,
+    replay::Replay,
+    run::{Again, Run, Watch},
 };
-use crate::{BoxError, context, panic_guard, rate::Charge};
+use crate::{
+    BoxError, context,
+    observe::{self, CallObserver},
+    panic_guard,
+    rate::Charge,
+};
 
 pin_project! {
     /// The future of a [`Policed`](crate::Policed) service.
@@ -43,7 +53,10 @@ pin_project! {
             let mut this = this.project();
             match this.state.as_mut().project() {
                 StateProj::Ended => return,
-                StateProj::Parked { parked: Some(parked) } => parked.leave(this.local, this.charged),
+                StateProj::Parked { parked: Some(parked) } => {
+                    parked.leave(this.local, this.charged);
+                    this.run.tell_waits(parked);
+                }
                 _ => {}
             }
             // The attempt ends before others may have what it held.
@@ -82,8 +95,8 @@ where
 {
     /// A call whose first attempt begins now.
     ///
-    /// `ticket` is asked for when the call is made: until then its owner gives back what it
-    /// holds, should the service panic.
+    /// Its ticket is taken when the call is made: until then the owner of what it was let in
+    /// by gives that back, should the service panic.
     #[inline(always)]
     #[expect(
         clippy::inline_always,
@@ -94,18 +107,51 @@ where
         request: Q,
         charged: Charged,
         call: impl FnOnce(Q) -> S::Future,
-        ticket: impl FnOnce() -> Ticket,
+        admission: &mut Admission,
     ) -> Self {
         let core = &*local.core;
+        if observe::is_observed() {
+            return Self::begin_observed(local, request, charged, call, admission);
+        }
         let kept = R::keep(&request, core.repeats);
         let mut within = core.begin_time();
         let entered = within.as_mut().map(context::enter);
         let state = State::calling(core.guards, || call(request));
         drop(entered);
+        admission.tell_waits(None);
         Self {
             kept,
             charged,
-            run: Run::begin(core, ticket(), within),
+            run: Run::begin(core, admission.take(), within),
+            state,
+            local: local.clone(),
+        }
+    }
+
+    /// The same for a call that somebody looks at.
+    #[cold]
+    #[inline(never)]
+    fn begin_observed(
+        local: &Arc<Local<S, L>>,
+        request: Q,
+        charged: Charged,
+        call: impl FnOnce(Q) -> S::Future,
+        admission: &mut Admission,
+    ) -> Self {
+        let core = &*local.core;
+        let kept = R::keep(&request, core.repeats);
+        let observer = observe::current();
+        admission.tell_waits(observer.as_ref());
+        let watch = observer.map(Watch::new);
+        let mut again = Box::new(Again::new(core.begin_time(), watch));
+        again.tell_attempt();
+        let entered = again.enter();
+        let state = State::calling(core.guards, || call(request));
+        drop(entered);
+        Self {
+            kept,
+            charged,
+            run: Run::begin_with(core, admission.take(), Some(again)),
             state,
             local: local.clone(),
         }
@@ -118,8 +164,14 @@ where
         request: Q,
         charged: Charged,
         refused: Option<BoxError>,
+        observer: Option<Arc<dyn CallObserver>>,
     ) -> Self {
-        let run = Run::begin(&local.core, Ticket::default(), local.core.begin_time());
+        let core = &local.core;
+        let again = match (core.begin_time(), observer.map(Watch::new)) {
+            (None, None) => None,
+            (within, watch) => Some(Box::new(Again::new(within, watch))),
+        };
+        let run = Run::begin_with(core, Ticket::default(), again);
         let kept = R::keep(&request, local.core.repeats);
         let state = match refused {
             None => State::parked(Parked::new(local, request, None)),
@@ -171,6 +223,7 @@ where
                     let entered = waiting.poll(this.local, this.charged, cx);
                     let entered = ready!(this.run.poll_parked(this.local, entered, cx));
                     waiting.leave(this.local, this.charged);
+                    this.run.tell_waits(waiting);
                     let Some(waiting) = parked.take() else {
                         return Poll::Pending;
                     };

@@ -27,7 +27,7 @@ use crate::{
     spare::Spare,
 };
 
-use super::{run::Alarm, seats::Seats};
+use super::{run::Alarm, seats::Seats, waits::WaitTally};
 
 /// The policies of all clones of a service.
 pub(crate) struct Core {
@@ -60,6 +60,9 @@ pub(crate) struct Tally {
     retried: AtomicU64,
     refused: AtomicU64,
     timed_out: AtomicU64,
+    rejected: AtomicU64,
+    limited: AtomicU64,
+    pub(super) waits: WaitTally,
     parked: AtomicUsize,
 }
 
@@ -115,7 +118,14 @@ impl Core {
     pub(super) fn refuses_until(&self, later: Instant) -> Option<RateLimited> {
         let retry_after = later.saturating_duration_since(Instant::now());
         let rejects = self.limiter.as_ref().is_some_and(Limiter::rejects);
-        rejects.then_some(RateLimited::NoBudget { retry_after })
+        rejects.then(|| self.limited(RateLimited::NoBudget { retry_after }))
+    }
+
+    /// The limiter has refused a call: counts it.
+    #[cold]
+    pub(super) fn limited<E>(&self, refused: E) -> E {
+        self.tally.limited.fetch_add(1, Relaxed);
+        refused
     }
 
     /// Ends the waits for another attempt and for the service to come back, now and later.
@@ -169,6 +179,11 @@ impl Tally {
         self.timed_out.fetch_add(1, Relaxed);
     }
 
+    /// The breaker has refused a call.
+    pub(super) fn add_rejected(&self) {
+        self.rejected.fetch_add(1, Relaxed);
+    }
+
     pub(super) fn park(&self) {
         self.parked.fetch_add(1, Relaxed);
     }
@@ -187,6 +202,18 @@ impl Tally {
 
     pub(crate) fn timed_out(&self) -> u64 {
         self.timed_out.load(Relaxed)
+    }
+
+    pub(crate) fn rejected(&self) -> u64 {
+        self.rejected.load(Relaxed)
+    }
+
+    pub(crate) fn limited(&self) -> u64 {
+        self.limited.load(Relaxed)
+    }
+
+    pub(crate) fn waits(&self) -> &WaitTally {
+        &self.waits
     }
 
     pub(crate) fn parked(&self) -> usize {

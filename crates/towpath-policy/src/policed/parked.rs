@@ -1,6 +1,9 @@
 //! A call between two attempts, or before its first: it holds no permit and no readiness.
 
-use std::task::{Context, Poll, ready};
+use std::{
+    sync::Arc,
+    task::{Context, Poll, ready},
+};
 
 use tokio::time::Instant;
 use tower_service::Service;
@@ -10,7 +13,12 @@ use super::{
     charged::Charged,
     core::Local,
 };
-use crate::{BoxError, error::Interrupted, line::Place};
+use crate::{
+    BoxError,
+    error::Interrupted,
+    line::Place,
+    observe::{CallObserver, WaitReason},
+};
 
 /// What a waiting call keeps.
 pub(super) struct Parked<S, Q> {
@@ -50,7 +58,8 @@ impl<S: Clone, Q> Parked<S, Q> {
             if local.core.drain.interrupts(&mut self.drain, cx.waker()) {
                 return Poll::Ready(Err(Interrupted { source: None }.into()));
             }
-            ready!(self.admission.poll_sleep(until, cx));
+            let sleep = &mut self.admission;
+            ready!(sleep.poll_sleep(&local.core, until, WaitReason::Backoff, cx));
             local.core.drain.leave(&mut self.drain);
             self.until = None;
         }
@@ -58,7 +67,8 @@ impl<S: Clone, Q> Parked<S, Q> {
             if let Some(refused) = local.core.refuses_until(later) {
                 return Poll::Ready(Err(refused.into()));
             }
-            ready!(self.admission.poll_sleep(later, cx));
+            let sleep = &mut self.admission;
+            ready!(sleep.poll_sleep(&local.core, later, WaitReason::RateLimit, cx));
         }
         let want = charged.want(&local.core);
         ready!(self.admission.poll(local, &mut self.service, want, cx))?;
@@ -73,6 +83,11 @@ impl<S, Q> Parked<S, Q> {
         local.core.drain.leave(&mut self.drain);
         let want = charged.want(&local.core);
         self.admission.abandon(&local.core, want);
+    }
+
+    /// Tells what it has waited for, once it has left.
+    pub(super) fn tell_waits(&mut self, observer: &Arc<dyn CallObserver>) {
+        self.admission.tell_waits(Some(observer));
     }
 
     /// The service, ready where getting in has succeeded, and the request.

@@ -1,6 +1,7 @@
 //! How far a call has come: what its attempt holds, when that ends, and what follows.
 
 mod failed;
+mod watch;
 
 use std::{
     fmt,
@@ -14,6 +15,7 @@ use tokio::time::Instant;
 use super::{
     admission::Ticket,
     core::{Core, Local},
+    parked::Parked,
     seats::Latency,
 };
 use crate::{
@@ -24,8 +26,9 @@ use crate::{
     panic_guard,
     timer::Timer,
 };
-use failed::Again;
+pub(super) use failed::Again;
 pub(super) use failed::verdict;
+pub(crate) use watch::Watch;
 
 /// The run of one call. A call that goes well at once carries little: the rest is made
 /// when it is needed.
@@ -52,10 +55,16 @@ enum Ends {
 impl Run {
     #[inline]
     pub(super) fn begin(core: &Core, ticket: Ticket, within: Option<CallContext>) -> Self {
+        let again = within.map(|context| Box::new(Again::within(context)));
+        Self::begin_with(core, ticket, again)
+    }
+
+    #[inline]
+    pub(super) fn begin_with(core: &Core, ticket: Ticket, again: Option<Box<Again>>) -> Self {
         let mut run = Self {
             ticket,
             alarm: None,
-            again: within.map(|context| Box::new(Again::within(context))),
+            again,
         };
         if core.wants_start {
             // Not what was seen on the way in: a service may be ready long before it is called.
@@ -93,9 +102,9 @@ impl Run {
         made + 1 < core.attempts() || core.waits_for_backend()
     }
 
-    /// Enters the context of the attempt, where it has one of its own.
+    /// Enters the context of the attempt, where it has one of its own, and tells who looks.
     #[inline]
-    pub(super) fn enter(&mut self) -> Option<context::Entered<'_>> {
+    fn enter(&mut self) -> Option<failed::Entered<'_>> {
         self.again.as_mut().map(|again| again.enter())
     }
 
@@ -130,8 +139,10 @@ impl Run {
                 Ok(polled) => polled,
                 Err(panicked) => return Poll::Ready(Err(panicked.into())),
             }
+        } else if let Some(again) = &mut self.again {
+            poll_within(again, future, cx)
         } else {
-            self.scoped(|| future.poll(cx))
+            future.poll(cx)
         };
         match polled {
             Poll::Ready(result) => Poll::Ready(result.map_err(Into::into)),
@@ -189,6 +200,13 @@ impl Run {
         }
     }
 
+    /// Tells what a call that was parked has waited for.
+    pub(super) fn tell_waits<S, Q>(&mut self, parked: &mut Parked<S, Q>) {
+        if let Some(watch) = self.again.as_ref().and_then(|again| again.watch()) {
+            parked.tell_waits(watch.observer());
+        }
+    }
+
     /// What a parked call waits for, no longer than its deadline.
     pub(super) fn poll_parked<S, L>(
         &mut self,
@@ -215,6 +233,9 @@ impl Run {
     #[inline(always)]
     #[expect(clippy::inline_always, reason = "the way of every call that goes well")]
     pub(super) fn succeed<S, L>(&mut self, local: &Local<S, L>) {
+        if let Some(again) = &mut self.again {
+            again.tell_success();
+        }
         self.release(&local.core, Verdict::Success, Latency::Telling);
         self.end(local);
     }
@@ -261,6 +282,17 @@ impl Run {
         core.stand_up(&mut self.ticket.permit);
         core.cancel(&mut self.ticket.pass);
     }
+}
+
+/// Polls an attempt that has a context of its own, or that somebody looks at.
+#[inline(never)]
+fn poll_within<F: Future>(
+    again: &mut Again,
+    future: Pin<&mut F>,
+    cx: &mut Context<'_>,
+) -> Poll<F::Output> {
+    let _entered = again.enter();
+    future.poll(cx)
 }
 
 // === impl Alarm ===

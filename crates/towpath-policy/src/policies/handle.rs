@@ -6,7 +6,10 @@ use serde::Serialize;
 use tokio::time::Instant;
 
 use crate::{
-    BreakerStatus, Forced, InvalidRate, Rate, Transition, breaker::Subscription, policed::Core,
+    BreakerStatus, Forced, InvalidRate, Rate, Transition,
+    breaker::Subscription,
+    observe::WaitReason,
+    policed::{Core, WaitTally},
 };
 
 /// The handle of running policies. Clones are cheap and outlive the service.
@@ -36,6 +39,8 @@ pub struct PolicyStatus {
     pub retry: Option<RetryStatus>,
     /// The circuit breaker.
     pub circuit_breaker: Option<BreakerStatus>,
+    /// Calls that the circuit breaker has refused here; others may share it.
+    pub breaker_rejected: u64,
     /// The rate limit.
     pub rate_limit: Option<RateLimitStatus>,
     /// The concurrency.
@@ -44,6 +49,36 @@ pub struct PolicyStatus {
     pub timeout: Option<TimeoutStatus>,
     /// Calls that wait inside now, without a permit.
     pub parked: usize,
+    /// How often and how long calls have waited so far.
+    pub waits: Waits,
+}
+
+/// How often and how long calls have waited, for each reason.
+///
+/// Each attempt counts by itself, and a wait when it is over, also when it was given up.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Waits {
+    /// For their turn at the rate limit, and a token.
+    pub rate_limit: Waited,
+    /// For the circuit breaker.
+    pub circuit_breaker: Waited,
+    /// For a permit of the concurrency limit.
+    pub concurrency: Waited,
+    /// For the service to be ready.
+    pub service: Waited,
+    /// For the time of their next attempt.
+    pub backoff: Waited,
+}
+
+/// How often and how long calls have waited.
+#[derive(Clone, Copy, Debug, Default, PartialEq, Eq, Serialize)]
+#[non_exhaustive]
+pub struct Waited {
+    /// How often.
+    pub count: u64,
+    /// How long, added up.
+    pub time: Duration,
 }
 
 /// How the retry is doing.
@@ -70,6 +105,8 @@ pub struct RateLimitStatus {
     pub waiting: usize,
     /// Keys with a budget of their own now.
     pub keys: usize,
+    /// Calls that it has refused.
+    pub rejected: u64,
 }
 
 /// How the timeout is doing.
@@ -165,10 +202,12 @@ impl PolicyHandle {
                 refused: core.tally.refused(),
             }),
             circuit_breaker: core.breaker.as_ref().map(|breaker| breaker.status(now)),
+            breaker_rejected: core.tally.rejected(),
             rate_limit: core.limiter.as_ref().map(|limiter| RateLimitStatus {
                 rate: limiter.rate(),
                 waiting: limiter.waiting(),
                 keys: limiter.keys(),
+                rejected: core.tally.limited(),
             }),
             concurrency: core.seats.as_ref().map(|seats| ConcurrencyStatus {
                 limit: seats.permits().limit(),
@@ -181,6 +220,21 @@ impl PolicyHandle {
                 timed_out: core.tally.timed_out(),
             }),
             parked: core.tally.parked(),
+            waits: Waits::read(core.tally.waits()),
+        }
+    }
+}
+
+// === impl Waits ===
+
+impl Waits {
+    fn read(tally: &WaitTally) -> Self {
+        Self {
+            rate_limit: tally.read(WaitReason::RateLimit),
+            circuit_breaker: tally.read(WaitReason::CircuitBreaker),
+            concurrency: tally.read(WaitReason::Concurrency),
+            service: tally.read(WaitReason::Service),
+            backoff: tally.read(WaitReason::Backoff),
         }
     }
 }

@@ -1,9 +1,13 @@
 //! The messages of one call, and the context that they have together.
 
-use towpath_core::{BoxError, FailureRoute, Message, Receipt};
+use towpath_core::{BoxError, FailureRoute, Message, Receipt, StageName};
 use towpath_policy::{DeadlinePassed, context::CallContext, find};
 
-use crate::{in_time::InTime, slots::Held};
+use crate::{
+    in_time::InTime,
+    slots::Held,
+    traced::{self, Traced},
+};
 
 /// Messages that a service is called for together.
 pub(super) struct Chunk<T> {
@@ -72,6 +76,10 @@ impl Held for Vec<Receipt> {
         for receipt in self {
             receipt.add_attempts(extra);
         }
+    }
+
+    fn begin_trace(&self, stage: &StageName) -> Option<Traced> {
+        traced::begin_all(self, stage)
     }
 }
 

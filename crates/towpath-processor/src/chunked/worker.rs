@@ -14,8 +14,10 @@ use towpath_core::{BoxError, Failure, Message, Outcome, Panicked, Ports, Receipt
 use super::chunk::{Chunk, cut_short, is_late};
 use crate::{
     in_time::InTime,
+    meter::Meter,
     policy::read_error,
     slots::{Broken, Slots},
+    traced,
 };
 
 /// A chunk processor answered for fewer messages than it was given.
@@ -45,6 +47,9 @@ pub(super) struct ChunkWorker<T, U, S: Service<Vec<T>>, const SCOPED: bool> {
     abandoned: bool,
     /// Its part of the limit, as it saw it last.
     share: usize,
+    /// How many chunks were started.
+    started: usize,
+    meter: Meter,
 }
 
 impl<T, U, E, S, const SCOPED: bool> ChunkWorker<T, U, S, SCOPED>
@@ -55,11 +60,13 @@ where
 {
     pub(super) fn new(index: usize, service: S, max: usize, ports: Ports<T, U>) -> Self {
         let in_time = InTime::new(ports.failures.context());
+        let slots = Slots::new(ports.failures.stage().clone(), service);
+        let meter = Meter::new(ports.failures.context(), ports.stats.clone());
         Self {
             index,
             max,
             ports,
-            slots: Slots::new(service),
+            slots,
             in_time,
             inbox: VecDeque::new(),
             done: VecDeque::new(),
@@ -67,6 +74,8 @@ where
             ended: false,
             abandoned: false,
             share: 0,
+            started: 0,
+            meter,
         }
     }
 
@@ -77,6 +86,14 @@ where
     }
 
     fn poll(&mut self, cx: &mut Context<'_>) -> Poll<()> {
+        self.meter.begin_pass(self.started);
+        let polled = self.pass(cx);
+        let in_use = self.slots.running() + usize::from(self.slots.is_readying());
+        self.meter.end_pass(self.started, in_use);
+        polled
+    }
+
+    fn pass(&mut self, cx: &mut Context<'_>) -> Poll<()> {
         self.slots.register(cx.waker());
         self.guarded(Self::collect);
         if self.slots.is_readying() {
@@ -105,6 +122,7 @@ where
         if !self.slots.is_readying() {
             self.ports.inlet.offer_back(&mut self.inbox);
         }
+        self.ports.inlet.keeps(self.inbox.len());
         if self.slots.running() >= self.share {
             self.ports.inlet.stop_waiting();
         }
@@ -130,21 +148,31 @@ where
     }
 
     fn recover(&mut self, panic: Box<dyn Any + Send>) {
+        let running = self.slots.running();
         let receipts = match self.slots.recover() {
             Broken::Call(receipts) => receipts,
             Broken::Readying => self.next_chunk().receipts,
             // Not the user's: the supervisor starts the worker again.
             Broken::Elsewhere => resume_unwind(panic),
         };
+        if self.slots.running() == running {
+            self.meter.skip();
+        }
         self.ports.stats.add_panicked(receipts.len());
         self.fail_all(receipts, Panicked::from_payload(panic));
     }
 
     fn collect(&mut self) {
         let Self {
-            slots, finished, ..
+            slots,
+            finished,
+            meter,
+            ..
         } = self;
-        slots.poll_woken(|receipts, result| finished.push((receipts, result)));
+        slots.poll_woken(|receipts, began, result| {
+            meter.end(began);
+            finished.push((receipts, result));
+        });
         self.finish_all();
     }
 
@@ -157,6 +185,7 @@ where
     /// The next chunk; messages that are too late are left out of it and have failed.
     fn next_chunk(&mut self) -> Chunk<T> {
         let count = self.inbox.len().min(self.max);
+        self.started += 1;
         self.ports.stats.add_received(count);
         let messages = self.inbox.drain(..count);
         if SCOPED {
@@ -172,6 +201,7 @@ where
             let clear = self.ports.failures.poll_clear(cx).is_ready();
             match self.ports.outlet.poll_room(cx) {
                 Poll::Ready(0) => {
+                    self.ports.stats.add_given_back(self.done.len());
                     self.done.clear();
                     self.abandoned = true;
                     return false;
@@ -206,18 +236,35 @@ where
         };
         let chunk = self.next_chunk();
         let Self {
-            slots, finished, ..
+            slots,
+            finished,
+            meter,
+            ..
         } = self;
+        let uncounted = meter.is_each().then(|| meter.begin_call());
         let mut slot = slots.free();
-        match ready {
-            Ok(()) if chunk.receipts.is_empty() => slot.unready(),
+        let ended = match ready {
+            Ok(()) if chunk.receipts.is_empty() => {
+                slot.unready();
+                false
+            }
             Ok(()) => {
                 slot.set_context(chunk.context);
+                slot.began(meter.begun());
                 slot.call(chunk.payloads, chunk.receipts, |receipts, result| {
                     finished.push((receipts, result));
-                });
+                })
             }
-            Err(error) => finished.push((chunk.receipts, Err(error))),
+            Err(error) => {
+                finished.push((chunk.receipts, Err(error)));
+                false
+            }
+        };
+        if !ended {
+            meter.skip();
+        }
+        if let Some(uncounted) = uncounted {
+            meter.ended(uncounted);
         }
         self.finish_all();
         true
@@ -244,6 +291,9 @@ where
         let error = error.into();
         let failures = &mut self.ports.failures;
         let over = self.in_time.is_limited() && cut_short(&receipts, &error);
+        receipts
+            .iter()
+            .for_each(|receipt| traced::end_failed(receipt, &error));
         let outcome = Failure::from_error(error).into_outcome(failures.stage());
         for receipt in receipts {
             if over && !is_late(&receipt) {
@@ -258,7 +308,10 @@ where
         let mut results = results.into_iter();
         for (index, receipt) in receipts.into_iter().enumerate() {
             match results.next() {
-                Some(Ok(payload)) => self.done.push_back(Message::new(payload, receipt)),
+                Some(Ok(payload)) => {
+                    traced::end(&receipt);
+                    self.done.push_back(Message::new(payload, receipt));
+                }
                 Some(Err(error)) => self.ports.failures.fail(receipt, error),
                 None => {
                     let missing = Failure::retry(MissingResult { index });
@@ -273,5 +326,13 @@ impl<T, U, S: Service<Vec<T>>, const SCOPED: bool> Drop for ChunkWorker<T, U, S,
     /// What it still has goes back to its source, with the attempts that were made.
     fn drop(&mut self) {
         self.slots.give_up();
+        let running: usize = self.slots.held().map(Vec::len).sum();
+        let finished: usize = self
+            .finished
+            .iter()
+            .map(|(receipts, _)| receipts.len())
+            .sum();
+        let in_hand = running + finished + self.done.len();
+        self.ports.stats.add_given_back(in_hand);
     }
 }

@@ -114,10 +114,13 @@ where
     fn sort_in(&mut self, message: Message<T>, failures: &mut FailureRoute) {
         let key = match catch_unwind(AssertUnwindSafe(|| (self.key)(message.payload()))) {
             Ok(key) => key,
-            Err(panic) => return failures.panicked(message.into_parts().1, panic),
+            Err(panic) => {
+                failures.stats().add_received(1);
+                return failures.panicked(message.into_parts().1, panic);
+            }
         };
         if self.is_halted(&key) {
-            return failures.fail(message.into_parts().1, LaneHalted);
+            return halt(message, failures);
         }
         self.parked += 1;
         if let Some(lane) = self.busy.get_mut(&key) {
@@ -139,9 +142,15 @@ where
         let lane = self.busy.get_mut(key).map(std::mem::take);
         for message in lane.unwrap_or_default() {
             self.parked -= 1;
-            failures.fail(message.into_parts().1, LaneHalted);
+            halt(message, failures);
         }
     }
+}
+
+/// A message that is never started has come to the stage all the same.
+fn halt<T>(message: Message<T>, failures: &mut FailureRoute) {
+    failures.stats().add_received(1);
+    failures.fail(message.into_parts().1, LaneHalted);
 }
 
 impl<T, R, K, F> Order<T, R> for ByKey<F>

@@ -77,6 +77,11 @@ impl<T, R: Send + 'static> Discipline<T, R> for Reorder<R> {
     fn untaken(&self) -> usize {
         self.finished
     }
+
+    fn results(&self) -> usize {
+        let is_result = |entry: &&Entry<R>| matches!(entry, Entry::Finished(Some(_)));
+        self.entries.iter().filter(is_result).count()
+    }
 }
 
 impl<T, R: Send + 'static> Order<T, R> for Ordered {

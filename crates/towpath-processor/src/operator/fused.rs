@@ -110,6 +110,10 @@ impl<O: Operator> Inlet<Message<O::Out>> for FusedInlet<O> {
     fn stop_waiting(&mut self) {
         self.inner.stop_waiting();
     }
+
+    fn keeps(&mut self, count: usize) {
+        self.inner.keeps(self.raw.len() + count);
+    }
 }
 
 /// An outlet behind a chain: the worker that gives runs the operators.
@@ -225,6 +229,7 @@ impl<T: Send> Inlet<Bundle<T>> for Chunked<T> {
         let bundle = self.bundle();
         // A sink writes one bundle at a time: the rest of the chunk is for whoever is idle.
         self.inner.offer_back(&mut self.messages);
+        self.inner.keeps(self.messages.len());
         inbox.push_back(bundle);
         Poll::Ready(true)
     }

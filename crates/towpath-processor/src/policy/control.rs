@@ -13,7 +13,8 @@ use towpath_core::{
     PolicyStatus,
 };
 use towpath_policy::{
-    BreakerState as State, BreakerStatus, ChangeError, Forced, PolicyHandle, Rate, Subscription,
+    BreakerState as State, BreakerStatus, ChangeError, Forced, PolicyHandle,
+    PolicyStatus as Policies, Rate, RetryStatus, Subscription,
 };
 
 /// Looks at a policy: how it is doing, where it is there.
@@ -47,7 +48,7 @@ impl Control {
         }
     }
 
-    fn breaker_status(&self, breaker: &BreakerStatus) -> PolicyStatus {
+    fn breaker_status(&self, all: &Policies, breaker: &BreakerStatus) -> PolicyStatus {
         PolicyStatus::CircuitBreaker {
             state: state(breaker.state),
             forced: match breaker.state {
@@ -59,6 +60,9 @@ impl Control {
             slow_rate: (breaker.slow_rate > 0.0).then_some(breaker.slow_rate),
             calls: breaker.calls,
             opened: self.opened.load(Relaxed),
+            waited: all.waits.circuit_breaker.count,
+            waited_for: all.waits.circuit_breaker.time,
+            rejected: all.breaker_rejected,
         }
     }
 }
@@ -97,26 +101,25 @@ impl PolicyControl for Control {
 
     fn status(&self) -> Vec<PolicyStatus> {
         let all = self.handle.status();
-        let retry = all.retry.map(|retry| PolicyStatus::Retry {
-            max_attempts: retry.attempts,
-            retried: retry.retried,
-            budget_left: Some(retry.budget_left),
-            refused: retry.refused,
-        });
-        let breaker = all
-            .circuit_breaker
-            .map(|breaker| self.breaker_status(&breaker));
+        let retry = all.retry.map(retry_status);
+        let breaker = all.circuit_breaker.as_ref();
+        let breaker = breaker.map(|breaker| self.breaker_status(&all, breaker));
         let limit = all.rate_limit.map(|limit| PolicyStatus::RateLimit {
             calls: limit.rate.count().into(),
             per: limit.rate.period(),
             waiting: limit.waiting,
             keys: (limit.keys > 0).then_some(limit.keys),
+            waited: all.waits.rate_limit.count,
+            waited_for: all.waits.rate_limit.time,
+            rejected: limit.rejected,
         });
         let concurrency = all.concurrency.map(|seats| PolicyStatus::Concurrency {
             limit: seats.limit,
             in_use: seats.in_use,
             waiting: seats.waiting,
             adaptive: seats.adaptive,
+            waited: all.waits.concurrency.count,
+            waited_for: all.waits.concurrency.time,
         });
         let timeout = all.timeout.map(|timeout| PolicyStatus::Timeout {
             after: timeout.limit,
@@ -142,11 +145,97 @@ impl PolicyControl for Control {
     }
 }
 
+fn retry_status(retry: RetryStatus) -> PolicyStatus {
+    PolicyStatus::Retry {
+        max_attempts: retry.attempts,
+        retried: retry.retried,
+        budget_left: Some(retry.budget_left),
+        refused: retry.refused,
+    }
+}
+
 fn state(state: State) -> BreakerState {
     match state {
         State::Closed | State::ForcedClosed => BreakerState::Closed,
         State::HalfOpen => BreakerState::HalfOpen,
         // What may be added lets nothing through either.
         _ => BreakerState::Open,
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    //! What the handle of a pipeline reads of waits and refusals.
+
+    use std::future::poll_fn;
+
+    use tower_layer::Layer;
+    use tower_service::Service;
+    use towpath_core::BoxError;
+    use towpath_policy::{CircuitBreaker, PolicyLayer, RateLimit, service_fn};
+
+    use super::*;
+
+    async fn called(layer: &PolicyLayer, calls: u32) -> Vec<Result<u32, BoxError>> {
+        let mut service = layer.layer(service_fn(|n: u32| async move { Ok::<_, BoxError>(n) }));
+        let mut answers = Vec::new();
+        for n in 0..calls {
+            poll_fn(|cx| service.poll_ready(cx)).await.unwrap();
+            answers.push(service.call(n).await);
+        }
+        answers
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn waits_for_the_rate_are_read_with_their_time() {
+        let limit = RateLimit::per_second(10).burst(1).build().unwrap();
+        assert!(called(&limit, 3).await.iter().all(Result::is_ok));
+        let status = Control::new(limit.handle(), Vec::new()).status();
+        let [
+            PolicyStatus::RateLimit {
+                waited: 2,
+                waited_for,
+                rejected: 0,
+                ..
+            },
+        ] = status[..]
+        else {
+            panic!("{status:?}");
+        };
+        assert_eq!(waited_for.as_millis() / 10, 20);
+    }
+
+    #[tokio::test(start_paused = true)]
+    async fn calls_that_a_breaker_and_a_limiter_have_refused_are_read() {
+        let breaker = CircuitBreaker::failure_rate(0.5)
+            .rejecting()
+            .build()
+            .unwrap();
+        breaker.handle().force_breaker(Forced::Open).unwrap();
+        assert!(called(&breaker, 3).await.iter().all(Result::is_err));
+        let status = Control::new(breaker.handle(), Vec::new()).status();
+        assert!(
+            matches!(
+                status[..],
+                [PolicyStatus::CircuitBreaker {
+                    rejected: 3,
+                    waited: 0,
+                    ..
+                }]
+            ),
+            "{status:?}"
+        );
+        let limit = RateLimit::per_second(10).burst(1).rejecting();
+        let limit = limit.build().unwrap();
+        let refused = called(&limit, 3)
+            .await
+            .iter()
+            .filter(|a| a.is_err())
+            .count();
+        let status = Control::new(limit.handle(), Vec::new()).status();
+        assert!(
+            refused == 2 && matches!(status[..], [PolicyStatus::RateLimit { rejected: 2, .. }]),
+            "{status:?}"
+        );
     }
 }

@@ -72,8 +72,16 @@ impl<P, A: Acknowledger> Redeliveries<P, A> {
     fn sort(&mut self, token: RedeliverToken<P, A::Token>, outcome: Outcome) {
         let RedeliverToken { token, state } = token;
         match (state, &outcome) {
-            (State::Kept(kept), &Outcome::Retry { after, attempts }) => {
-                let kept = kept.tried(attempts);
+            (
+                State::Kept(kept),
+                Outcome::Retry {
+                    after,
+                    attempts,
+                    trace,
+                    ..
+                },
+            ) => {
+                let (after, kept) = (*after, kept.tried(*attempts).traced(trace.as_deref()));
                 self.park(Ready { token, kept }, after, outcome);
             }
             (State::Last, Outcome::Retry { .. }) => self.give_up(token, outcome),

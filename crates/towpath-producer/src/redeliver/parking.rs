@@ -14,7 +14,7 @@ use std::{
 };
 
 use tokio::{sync::Notify, time::Instant};
-use towpath_core::{Delivery, Origin};
+use towpath_core::{Delivery, Headers, Origin};
 
 use super::RedeliverToken;
 
@@ -175,6 +175,14 @@ impl<P, T> Ready<P, T> {
 // === impl Kept ===
 
 impl<P> Kept<P> {
+    /// Goes on with the trace of its delivery, where that was traced.
+    pub(super) fn traced(mut self, trace: Option<&Headers>) -> Self {
+        if let Some(trace) = trace {
+            self.origin.headers = self.origin.headers.updated(trace);
+        }
+        self
+    }
+
     /// Counts the attempts that its delivery came to.
     pub(super) fn tried(mut self, attempts: u32) -> Self {
         let attempt = self.origin.attempt.saturating_add(attempts);

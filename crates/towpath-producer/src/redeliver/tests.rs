@@ -35,8 +35,11 @@ fn retry(after: Duration) -> Outcome {
 
 /// Given back after so many attempts in place.
 fn tried(attempts: u32) -> Outcome {
-    let after = DELAY;
-    Outcome::Retry { after, attempts }
+    let mut outcome = retry(DELAY);
+    if let Outcome::Retry { attempts: tried, .. } = &mut outcome {
+        *tried = attempts;
+    }
+    outcome
 }
 
 fn all<P: Producer>(

@@ -3,12 +3,12 @@
 use std::{fmt, sync::Arc};
 
 use towpath_batcher::SinkStage;
-use towpath_core::{Bundle, Bundler, Ends, Inlet, Sink, StageControl, StageInfo, StageStats};
+use towpath_core::{Bundle, Bundler, Ends, Sink, StageControl, StageInfo, StageStats};
 
 use super::Cut;
 use crate::{
     Pipeline,
-    assembly::{Assembly, bundles},
+    assembly::{Assembly, Wired, bundles},
     plan::{Edge, Node},
 };
 
@@ -37,8 +37,9 @@ where
             .push(batch_edge(batcher, node, workers, bundler.bundle_size()));
         promises.sink(name, sink.promise());
         Pipeline::ending(plan, promises, move |assembly| {
-            let (outlet, inlet) = assembly.bundle_link::<Bundle<T>>(workers);
-            add_sink(assembly, sink, inlet);
+            let stats = assembly.stats();
+            let (outlet, wired) = assembly.bundle_link::<Bundle<T>>(workers, &stats);
+            add_sink(assembly, sink, wired, stats);
             add_bundler(assembly, cut, bundler, outlet);
         })
     }
@@ -59,29 +60,30 @@ fn add_bundler<T: Send + 'static, B: Bundler<T>>(
     outlet: Ends<dyn towpath_core::Outlet<Bundle<T>>>,
 ) {
     let info = bundler.info();
-    let stats = Arc::<StageStats>::default();
+    let stats = assembly.stats();
     let failures = assembly.failures(&info.name, &stats, None);
-    let inlet = cut.wire(assembly, 1);
+    let Wired { inlet, queue } = cut.wire(assembly, 1, &stats);
     let counters = stats.clone();
     let factory = Box::new(move |_| bundler.work(inlet(), outlet(), failures(), counters.clone()));
-    assembly.stage(info, stats, fixed(1), factory);
+    assembly.stage(info, stats, fixed(1), Some(queue), factory);
 }
 
 /// Adds a sink that takes bundles.
 pub(crate) fn add_sink<T: Send + 'static, S: Sink<T>>(
     assembly: &mut Assembly,
     sink: SinkStage<S>,
-    inlet: Ends<dyn Inlet<Bundle<T>>>,
+    wired: Wired<Bundle<T>>,
+    stats: Arc<StageStats>,
 ) {
+    let Wired { inlet, queue } = wired;
     let info: StageInfo = sink.info();
-    let stats = Arc::<StageStats>::default();
     let failures = assembly.failures(&info.name, &stats, sink.hook());
     let sink = Arc::new(sink);
     let opening = sink.clone();
     assembly.opener(info.name.clone(), async move { opening.open::<T>().await });
     let (counters, workers) = (stats.clone(), info.workers);
     let factory = Box::new(move |worker| sink.work(worker, inlet(), failures(), counters.clone()));
-    assembly.stage(info, stats, fixed(workers), factory);
+    assembly.stage(info, stats, fixed(workers), Some(queue), factory);
 }
 
 fn fixed(workers: usize) -> Arc<StageControl> {

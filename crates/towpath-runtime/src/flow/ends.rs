@@ -7,7 +7,7 @@ use towpath_core::{Bundler, Ends, Inlet, Message, Outlet, Sink, StageInfo};
 use towpath_processor::{ChunkInlet, Operator};
 
 use super::{Batched, Flow, batched::add_sink};
-use crate::{Pipeline, port::Acknowledge};
+use crate::{Pipeline, assembly::Wired, port::Acknowledge};
 
 impl<O: Operator> Flow<O> {
     /// Collects messages into batches; a sink must follow.
@@ -27,11 +27,16 @@ impl<O: Operator> Flow<O> {
         plan.edges.extend(cut.edges_to(node, info.workers));
         promises.sink(info.name.clone(), sink.promise());
         Pipeline::ending(plan, promises, move |assembly| {
-            let inlet = cut.wire(assembly, info.workers);
+            let stats = assembly.stats();
+            let Wired { inlet, queue } = cut.wire(assembly, info.workers, &stats);
             let (name, max) = (info.name, assembly.max_demand.get());
             let bundles: Ends<dyn Inlet<_>> =
                 Arc::new(move || Box::new(ChunkInlet::new(name.clone(), max, inlet())));
-            add_sink(assembly, sink, bundles);
+            let wired = Wired {
+                inlet: bundles,
+                queue,
+            };
+            add_sink(assembly, sink, wired, stats);
         })
     }
 

@@ -36,14 +36,16 @@ impl<T: Clone> Tee<T> {
         }
     }
 
-    fn copy(&mut self, message: Message<T>) {
+    /// Whether the message was copied; one that cannot be has failed.
+    fn copy(&mut self, message: Message<T>) -> bool {
         let (payload, receipt) = message.into_parts();
         let more = self.copies.len().saturating_sub(1);
         let clones = &mut self.clones;
         let cloning = AssertUnwindSafe(|| clones.extend((0..more).map(|_| payload.clone())));
         if let Err(panic) = catch_unwind(cloning) {
             self.clones.clear();
-            return self.failures.panicked(receipt, panic);
+            self.failures.panicked(receipt, panic);
+            return false;
         }
         let split = receipt.split();
         let payloads = self.clones.drain(..).chain(std::iter::once(payload));
@@ -54,6 +56,7 @@ impl<T: Clone> Tee<T> {
                 copy.offer(payload);
             }
         }
+        true
     }
 }
 
@@ -107,9 +110,12 @@ impl<T: Clone + Send> Outlet<Message<T>> for Tee<T> {
     }
 
     fn accept(&mut self, items: &mut VecDeque<Message<T>>) {
+        self.failures.stats().add_received(items.len());
+        let mut copied = 0;
         while let Some(message) = items.pop_front() {
-            self.copy(message);
+            copied += usize::from(self.copy(message));
         }
+        self.failures.stats().add_sent(copied);
         for copy in &mut self.copies {
             let before = copy.queue.len();
             copy.outlet.accept(&mut copy.queue);

@@ -3,7 +3,7 @@
 use std::{fmt, future::pending, sync::Arc};
 
 use towpath::{
-    BoxError, Delivery, Origin,
+    BoxError, Delivery, Headers, Origin,
     core::{Intake, Permanent, Producer, Received, Redelivery},
 };
 
@@ -84,11 +84,18 @@ impl<P: Send + 'static> TestProducer<P> {
         }
     }
 
-    fn push(&self, intake: &mut TestIntake<P>, index: u64, attempt: u32, payload: P) {
+    fn push(
+        &self,
+        intake: &mut TestIntake<P>,
+        index: u64,
+        (attempt, trace): (u32, Headers),
+        payload: P,
+    ) {
         let origin = Origin::default()
             .at(index)
             .identified(format!("test-{index}"))
-            .attempt(attempt);
+            .attempt(attempt)
+            .headers(trace);
         let token = TestToken {
             index,
             attempt,
@@ -104,7 +111,7 @@ impl<P: Send + 'static> TestProducer<P> {
         while intake.len() < up_to
             && let Some(due) = self.acknowledger.returns().take_due()
         {
-            self.push(intake, due.index, due.attempt, due.payload);
+            self.push(intake, due.index, (due.attempt, due.trace), due.payload);
         }
     }
 
@@ -114,7 +121,7 @@ impl<P: Send + 'static> TestProducer<P> {
             let Some(payload) = self.items.next() else {
                 break;
             };
-            self.push(intake, self.next, 1, payload);
+            self.push(intake, self.next, (1, Headers::default()), payload);
             self.next += 1;
         }
         Ok(())

@@ -6,7 +6,7 @@ use tokio::{
     sync::Notify,
     time::{Instant, sleep_until},
 };
-use towpath::Outcome;
+use towpath::{Headers, Outcome};
 
 use super::TestToken;
 use crate::hold::lock;
@@ -34,6 +34,8 @@ pub(super) struct Due<P> {
     pub(super) index: u64,
     pub(super) attempt: u32,
     pub(super) payload: P,
+    /// The headers of its trace, where it was traced.
+    pub(super) trace: Headers,
 }
 
 impl<P> Returns<P> {
@@ -67,7 +69,7 @@ impl<P> Returns<P> {
         };
         let mut state = lock(&self.state);
         state.out -= 1;
-        if let (Outcome::Retry { after, attempts }, Some(payload)) = (outcome, token.payload.take())
+        if let (Outcome::Retry { after, attempts, trace, .. }, Some(payload)) = (outcome, token.payload.take())
         {
             // Attempts made in place count: one that had two more comes as the fourth.
             let attempt = token.attempt.saturating_add(*attempts);
@@ -77,6 +79,7 @@ impl<P> Returns<P> {
                     index: token.index,
                     attempt,
                     payload,
+                    trace: trace.as_deref().cloned().unwrap_or_default(),
                 });
             }
         }

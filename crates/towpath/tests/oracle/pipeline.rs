@@ -12,7 +12,7 @@ use towpath::{
     SinkStage, Verdicts, Written,
     processor::{Carry, Operator, Reply, operator::Pass},
 };
-use towpath_test::{Outcomes, TestSource, check};
+use towpath_test::{Outcomes, TestSource, Traces, check};
 
 use crate::description::{
     Description, End, Fault, Faults, Item, Kind, Line, Order, Section, Shape,
@@ -46,9 +46,12 @@ pub(crate) fn run(description: &Description) -> Real {
         .unwrap();
     runtime.block_on(async {
         let (pipeline, outcomes, seen) = build(description);
+        let traces = Traces::new();
+        let pipeline = pipeline.telemetry(traces.clone());
         let report = tokio::time::timeout(LONG, pipeline.run()).await;
         let report = report.expect("the pipeline hangs").unwrap();
         check(&report);
+        traces.check(&report);
         real(description, &outcomes, &seen)
     })
 }

@@ -148,7 +148,9 @@ fn a_drain_closes_every_open_batch() {
     for (key, item) in [('a', 1), ('b', 2), ('a', 3)] {
         bench.push(key, item);
     }
-    bench.batches.flush_all(Trigger::Drain, &mut bench.closed);
+    bench
+        .batches
+        .flush_all(Trigger::Drain, bench.now, &mut bench.closed);
     assert_eq!(
         bench.seen(),
         [
@@ -165,7 +167,9 @@ fn a_drain_closes_every_open_batch() {
 fn batches_open_again_after_a_drain() {
     let mut bench = Bench::new(rules());
     bench.push('a', 1);
-    bench.batches.flush_all(Trigger::Drain, &mut bench.closed);
+    bench
+        .batches
+        .flush_all(Trigger::Drain, bench.now, &mut bench.closed);
     bench.push('a', 2);
     bench.wait(1000);
     assert_eq!(

@@ -61,6 +61,7 @@ fn by_mark() -> impl Splitter<Item, State = bool> {
 
 struct Listed {
     batch: ClosedBatch<u8, Item>,
+    opened: Instant,
     due: Instant,
 }
 
@@ -79,14 +80,14 @@ impl Model {
             None => self.fresh(key, now),
         };
         if let Some(trigger) = self.closes_before(&listed.batch, item, weight) {
-            self.close(listed, trigger);
+            self.close(listed, trigger, now);
             listed = self.fresh(key, now);
         }
         listed.batch.items.push(item);
         listed.batch.weight += weight;
         match self.closes_after(&listed.batch, item, flush) {
-            Some(trigger) => self.close(listed, trigger),
-            None => self.keep(listed),
+            Some(trigger) => self.close(listed, trigger, now),
+            None => self.keep(listed, now),
         }
     }
 
@@ -95,10 +96,12 @@ impl Model {
             key,
             items: vec![],
             weight: 0,
+            age: Duration::ZERO,
             trigger: Trigger::Drain,
         };
         Listed {
             batch,
+            opened: now,
             due: now + self.rules.max_wait,
         }
     }
@@ -148,10 +151,10 @@ impl Model {
             .find_map(|(holds, trigger)| holds.then_some(trigger))
     }
 
-    fn keep(&mut self, listed: Listed) {
+    fn keep(&mut self, listed: Listed, now: Instant) {
         if self.open.len() == self.rules.max_open_keys.get() {
             let oldest = self.open.remove(0);
-            self.close(oldest, Trigger::Evicted);
+            self.close(oldest, Trigger::Evicted, now);
         }
         self.open.push(listed);
     }
@@ -166,7 +169,7 @@ impl Model {
                 .iter()
                 .position(|listed| Some(listed.batch.items[0].id) == id);
             let listed = self.open.remove(at.unwrap());
-            self.close(listed, Trigger::Age);
+            self.close(listed, Trigger::Age, now);
         }
     }
 
@@ -174,15 +177,16 @@ impl Model {
         self.open.iter().map(|listed| listed.due).min()
     }
 
-    fn flush_all(&mut self) {
+    fn flush_all(&mut self, now: Instant) {
         for listed in std::mem::take(&mut self.open) {
-            self.close(listed, Trigger::Drain);
+            self.close(listed, Trigger::Drain, now);
         }
     }
 
-    fn close(&mut self, listed: Listed, trigger: Trigger) {
+    fn close(&mut self, listed: Listed, trigger: Trigger, now: Instant) {
         self.closed.push(ClosedBatch {
             trigger,
+            age: now - listed.opened,
             ..listed.batch
         });
     }
@@ -276,7 +280,7 @@ fn run<S: Splitter<Item>>(
                 now += Duration::from_millis(millis);
                 batches.expire(now, &mut closed);
             }
-            Event::FlushAll => batches.flush_all(Trigger::Drain, &mut closed),
+            Event::FlushAll => batches.flush_all(Trigger::Drain, now, &mut closed),
         }
         run.closed
             .extend(closed.drain(..).map(|batch| (batch, now)));
@@ -294,7 +298,7 @@ proptest! {
             match *event {
                 Event::Push { key, weight, mark, flush } => model.push(key, Item { id, mark }, weight, flush, now),
                 Event::Pass { .. } => model.expire(now),
-                Event::FlushAll => model.flush_all(),
+                Event::FlushAll => model.flush_all(now),
             }
             prop_assert_eq!(batches.open_keys(), model.open.len());
             prop_assert_eq!(batches.messages(), model.messages());

@@ -58,6 +58,7 @@ impl Admission {
                 return Poll::Ready(Ok(()));
             };
             if breaker.rejects() {
+                core.tally.add_rejected();
                 let retry_after = breaker.retry_after(until, now);
                 return Poll::Ready(Err(BreakerOpen { retry_after }.into()));
             }

@@ -93,7 +93,10 @@ impl Admission {
             return Poll::Ready(Ok(Token::Later));
         }
         let (now, granted) = if limiter.remote().is_some() {
-            ready!(self.poll_store(limiter, want, cx))?
+            match ready!(self.poll_store(limiter, want, cx)) {
+                Ok(answer) => answer,
+                Err(failed) => return Poll::Ready(Err(core.limited(failed))),
+            }
         } else {
             let now = Instant::now();
             (now, limiter.take(want.bucket, want.weight, now))
@@ -108,7 +111,8 @@ impl Admission {
             }
             Err(denied) => denied,
         };
-        Poll::Ready(self.denied(denied, want, limiter.rejects(), now))
+        let denied = self.denied(denied, want, limiter.rejects(), now);
+        Poll::Ready(denied.map_err(|refused| core.limited(refused)))
     }
 
     /// Asks the store that is shared with others.
@@ -169,7 +173,9 @@ impl Admission {
             }
             Err(denied) => {
                 let denied = self.denied(denied, want, limiter.rejects(), now);
-                denied.map(|_| false)
+                denied
+                    .map(|_| false)
+                    .map_err(|refused| core.limited(refused))
             }
         }
     }

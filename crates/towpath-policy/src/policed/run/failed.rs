@@ -4,7 +4,10 @@ use std::time::Duration;
 
 use tokio::time::Instant;
 
-use super::Run;
+use super::{
+    Run,
+    watch::{InAttempt, Watch},
+};
 use crate::{
     BoxError, Class,
     breaker::Verdict,
@@ -18,8 +21,10 @@ use crate::{
 
 /// What is known of a call beyond its first attempt.
 #[derive(Debug)]
-pub(super) struct Again {
-    context: CallContext,
+pub(in crate::policed) struct Again {
+    /// `None`: the one it is polled in.
+    context: Option<CallContext>,
+    watch: Option<Watch>,
     /// Attempts that count.
     made: u32,
     /// The delay before the attempt, for schedules that build on it.
@@ -31,6 +36,12 @@ pub(super) struct Again {
     excused: Option<u64>,
 }
 
+/// The service runs, in the context of its attempt. Left in this order.
+pub(in crate::policed) struct Entered<'a> {
+    _attempt: Option<InAttempt<'a>>,
+    _context: Option<context::Entered<'a>>,
+}
+
 /// Another attempt with its error so far and its time, or the error that is the answer.
 type Next = Result<(BoxError, Option<Instant>), BoxError>;
 
@@ -39,8 +50,14 @@ type Next = Result<(BoxError, Option<Instant>), BoxError>;
 impl Again {
     /// A call with an end to its time.
     pub(super) fn within(context: CallContext) -> Self {
+        Self::new(Some(context), None)
+    }
+
+    /// A call that may be looked at, and may have an end to its time.
+    pub(in crate::policed) fn new(context: Option<CallContext>, watch: Option<Watch>) -> Self {
         Self {
             context,
+            watch,
             made: 0,
             delay: Duration::ZERO,
             error: None,
@@ -54,11 +71,41 @@ impl Again {
     }
 
     pub(super) fn context(&self) -> CallContext {
-        self.context
+        self.context.unwrap_or_else(context::current)
     }
 
-    pub(super) fn enter(&mut self) -> context::Entered<'_> {
-        context::enter(&mut self.context)
+    pub(super) fn watch(&self) -> Option<&Watch> {
+        self.watch.as_ref()
+    }
+
+    #[inline(never)]
+    pub(in crate::policed) fn enter(&mut self) -> Entered<'_> {
+        Entered {
+            _context: self.context.as_mut().map(context::enter),
+            _attempt: self.watch.as_mut().map(Watch::enter),
+        }
+    }
+
+    /// Tells that an attempt begins.
+    pub(in crate::policed) fn tell_attempt(&mut self) {
+        let number = self.context().attempt;
+        if let Some(watch) = &mut self.watch {
+            watch.begin(number);
+        }
+    }
+
+    #[cold]
+    pub(super) fn tell_success(&mut self) {
+        if let Some(watch) = &mut self.watch {
+            watch.succeeded();
+        }
+    }
+
+    fn tell_failure(&mut self, error: &BoxError) {
+        let number = self.context().attempt;
+        if let Some(watch) = &mut self.watch {
+            watch.failed(number, &**error);
+        }
     }
 
     pub(super) fn take_error(&mut self) -> Option<BoxError> {
@@ -71,9 +118,11 @@ impl Again {
             core.tally.add_retried();
         }
         if std::mem::take(&mut self.counts) {
-            self.context.attempt = self.context.attempt.saturating_add(1);
-            context::set_attempt(self.context.attempt);
+            let context = self.context.get_or_insert_with(context::current);
+            context.attempt = context.attempt.saturating_add(1);
+            context::set_attempt(context.attempt);
         }
+        self.tell_attempt();
     }
 }
 
@@ -81,8 +130,10 @@ impl Again {
 
 impl Run {
     fn again(&mut self) -> &mut Again {
-        let fresh = || Box::new(Again::within(context::current()));
-        self.again.get_or_insert_with(fresh)
+        let fresh = || Box::new(Again::new(None, None));
+        let again = self.again.get_or_insert_with(fresh);
+        again.context.get_or_insert_with(context::current);
+        again
     }
 
     pub(in crate::policed) fn keep_error(&mut self, error: BoxError) {
@@ -96,6 +147,9 @@ impl Run {
         charged: &Charged,
         error: BoxError,
     ) -> Next {
+        if let Some(again) = &mut self.again {
+            again.tell_failure(&error);
+        }
         if error.is::<Interrupted>() {
             self.release(core, Verdict::Ignored, Latency::Meaningless);
             let source = self.again().take_error();

@@ -130,6 +130,9 @@ async fn rate_and_waiting_calls_are_read_and_a_change_is_an_event() {
         per,
         waiting: 2,
         keys: None,
+        waited: 0,
+        waited_for: Duration::ZERO,
+        rejected: 0,
     };
     assert_eq!(read(), [limit(7, HOUR)], "each worker has one that waits");
     handle.set_rate("call", 6, HOUR).unwrap();

@@ -52,7 +52,8 @@ async fn a_stop_ends_at_once_while_a_hundred_wait_for_another_attempt_and_all_ar
                 outcome,
                 Outcome::Retry {
                     after: Duration::ZERO,
-                    attempts: 1
+                    attempts: 1,
+                    ..
                 }
             );
             assert!(as_told, "{outcome:?}");
