@@ -5,6 +5,7 @@
 mod bench;
 mod cargo;
 mod error;
+mod jaeger;
 mod markdown;
 mod services;
 mod test;
@@ -20,8 +21,10 @@ Usage: cargo xtask <command>
 Commands:
   test                     everything that must pass: format, tidy, lints, tests, docs, examples
   tidy                     the house rules alone: dependency edges, documents, source files
-  services                 puts the servers in place that tests start; where one is missing, it
-                           is installed with apt-get, as root or with sudo, and not started
+  services                 puts the servers in place that tests start, and starts none: Redis and
+                           Prometheus with apt-get, as root or with sudo; Jaeger, built with Go,
+                           and a Python for the OTLP receiver in a cache folder
+  jaeger                   a Jaeger that keeps its traces in memory, until Ctrl-C
   bench [--gate] [--json]  the measurements; --gate fails when a limit is passed,
                            --json prints one line of JSON per benchmark
 ";
@@ -40,6 +43,7 @@ fn dispatch(root: &Path, words: &[&str]) -> ExitCode {
         ["test"] => test::run(root),
         ["tidy"] => tidy::run(root),
         ["services"] => services::run(root),
+        ["jaeger"] => jaeger::run(),
         ["bench", rest @ ..] if rest.iter().all(|arg| bench::FLAGS.contains(arg)) => {
             bench::run(root, rest)
         }

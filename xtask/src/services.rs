@@ -1,202 +1,118 @@
 //! `cargo xtask services`: puts the servers in place that some tests start for themselves.
 //!
-//! Nothing is started here: each test runs a private server, and ends it.
+//! Nothing is started here: each test runs private servers, and ends them.
 
-use std::ffi::OsStr;
+use std::fmt;
 use std::path::{Path, PathBuf};
-use std::process::{Command, ExitCode};
+use std::process::ExitCode;
 
-use crate::cargo;
+use towpath_test_servers::{is_unwanted, places};
+
 use crate::error::chain;
 
+mod cache;
+mod jaeger;
 mod missing;
+mod package;
+mod python;
+mod rights;
 
 use missing::Missing;
 
-/// The tests that need servers report that they were not run, where this is set to 1.
-pub(crate) const WITHOUT: (&str, &str) = ("TOWPATH_WITHOUT_SERVERS", "1");
+pub(crate) use jaeger::provide as provide_jaeger;
 
-/// A program that tests start.
+/// What tests start, under the name by which they can do without it.
 #[derive(Debug)]
-struct Server {
-    program: &'static str,
-    /// Names its place, where that is not in the path.
-    variable: &'static str,
-    /// What Debian and its kin call it.
-    package: &'static str,
-    /// Of the service that comes with the package.
-    pid_file: &'static str,
+struct Service {
+    name: &'static str,
+    is_there: fn() -> bool,
+    /// Puts in place what is missing; where it is.
+    provide: fn(&Path) -> Result<Vec<PathBuf>, Missing>,
 }
 
-const SERVERS: [Server; 1] = [Server {
-    program: "redis-server",
-    variable: "REDIS_SERVER",
-    package: "redis-server",
-    pid_file: "/run/redis/redis-server.pid",
-}];
+/// The quick ones first.
+const SERVICES: [Service; 4] = [
+    Service {
+        name: REDIS,
+        is_there: || package::REDIS.is_there(),
+        provide: |root| package::REDIS.provide(root),
+    },
+    Service {
+        name: "prometheus",
+        is_there: || package::PROMETHEUS.is_there(),
+        provide: |root| package::PROMETHEUS.provide(root),
+    },
+    Service {
+        name: "otlp",
+        is_there: || python::find().is_ok_and(|found| found.is_some()),
+        provide: python::provide,
+    },
+    Service {
+        name: "jaeger",
+        is_there: || places::JAEGER.find().is_ok_and(|found| found.is_some()),
+        provide: |_| jaeger::provide().map(|place| vec![place]),
+    },
+];
 
-/// From the root of the checkout; written for root.
-const INSTALL: &str = "xtask/src/services/install.sh";
+pub(crate) const REDIS: &str = "redis";
 
-/// How a program is run as root.
-#[derive(Debug, Clone, Copy, PartialEq, Eq)]
-enum Rights {
-    Own,
-    Sudo,
+/// A service that is not there, and why.
+#[derive(Debug)]
+pub(crate) struct Absent {
+    name: &'static str,
+    reason: String,
 }
 
 /// Puts in place what is missing; succeeds when all servers are there.
 pub(crate) fn run(root: &Path) -> ExitCode {
-    match provide(root) {
-        Ok(()) => ExitCode::SUCCESS,
-        Err(missing) => {
-            eprintln!("{}", chain(&missing));
-            ExitCode::FAILURE
-        }
+    let absent = provide(root);
+    for service in &absent {
+        eprintln!("{service}");
+    }
+    if absent.is_empty() {
+        ExitCode::SUCCESS
+    } else {
+        ExitCode::FAILURE
     }
 }
 
-/// Puts each server in place that is missing, and prints where they are.
-pub(crate) fn provide(root: &Path) -> Result<(), Missing> {
-    for server in &SERVERS {
-        let place = server.provide(root)?;
-        println!("{}: {}", server.program, place.display());
-    }
-    Ok(())
-}
-
-impl Server {
-    fn provide(&self, root: &Path) -> Result<PathBuf, Missing> {
-        let named = std::env::var_os(self.variable);
-        if let Some(place) = self.place(named.as_deref(), &path())? {
-            return Ok(place);
-        }
-        println!("{}: not there yet", self.program);
-        self.install(root)?;
-        in_path(self.program, &path()).ok_or(Missing::NotInPath(self.program))
-    }
-
-    /// Where it is already: at the place that is named, or in the path.
-    fn place(&self, named: Option<&OsStr>, path: &OsStr) -> Result<Option<PathBuf>, Missing> {
-        let Some(place) = named.map(PathBuf::from) else {
-            return Ok(in_path(self.program, path));
-        };
-        let variable = self.variable;
-        if place.is_file() {
-            Ok(Some(place))
+/// Puts each service in place that is missing, prints where they are, and returns those that are
+/// not to be had.
+pub(crate) fn provide(root: &Path) -> Vec<Absent> {
+    let absent = |service: &Service| {
+        let reason = if is_unwanted(service.name) {
+            "not wanted".to_owned()
         } else {
-            Err(Missing::NotAtNamedPlace { variable, place })
-        }
-    }
-
-    fn install(&self, root: &Path) -> Result<(), Missing> {
-        let has_apt = in_path("apt-get", &path()).is_some();
-        let rights = Rights::find().filter(|_| has_apt).ok_or(Missing::NoWay {
-            program: self.program,
-            variable: self.variable,
-        })?;
-        let status = cargo::run(&mut self.install_command(root, rights))?;
-        if status.success() {
-            return Ok(());
-        }
-        let package = self.package;
-        Err(Missing::NotInstalled { package, status })
-    }
-
-    fn install_command(&self, root: &Path, rights: Rights) -> Command {
-        let mut command = rights.command("sh");
-        command.args([INSTALL, self.package, self.pid_file]);
-        command.current_dir(root);
-        command
-    }
-}
-
-// === impl Rights ===
-
-impl Rights {
-    fn find() -> Option<Self> {
-        if is_root() {
-            return Some(Self::Own);
-        }
-        cargo::works(&mut Self::Sudo.command("true")).then_some(Self::Sudo)
-    }
-
-    /// A program with these rights; nobody is asked for a password.
-    fn command(self, program: &str) -> Command {
-        match self {
-            Self::Own => Command::new(program),
-            Self::Sudo => {
-                let mut command = Command::new("sudo");
-                command.args(["-n", program]);
-                command
-            }
-        }
-    }
-}
-
-fn is_root() -> bool {
-    let output = Command::new("id").arg("-u").output();
-    output.is_ok_and(|output| output.stdout.trim_ascii() == b"0")
-}
-
-fn path() -> std::ffi::OsString {
-    std::env::var_os("PATH").unwrap_or_default()
-}
-
-fn in_path(program: &str, path: &OsStr) -> Option<PathBuf> {
-    let mut places = std::env::split_paths(path).map(|dir| dir.join(program));
-    places.find(|place| place.is_file())
-}
-
-#[cfg(test)]
-mod tests {
-    use super::*;
-
-    /// This package's own manifest stands in for a program.
-    const FILE: Server = Server {
-        program: "Cargo.toml",
-        ..SERVERS[0]
-    };
-
-    const DIR: &str = env!("CARGO_MANIFEST_DIR");
-
-    #[test]
-    fn a_program_that_is_there_is_not_installed() {
-        let found = FILE.place(None, DIR.as_ref()).unwrap();
-        assert_eq!(found, Some(Path::new(DIR).join("Cargo.toml")));
-        let missing = SERVERS[0].place(None, DIR.as_ref()).unwrap();
-        assert_eq!(missing, None);
-    }
-
-    #[test]
-    fn the_named_place_counts_and_the_path_does_not() {
-        let named = Path::new(DIR).join("src/main.rs");
-        let found = FILE.place(Some(named.as_os_str()), DIR.as_ref()).unwrap();
-        assert_eq!(found, Some(named));
-        let gone = FILE.place(Some("gone".as_ref()), DIR.as_ref()).unwrap_err();
-        assert_eq!(
-            gone.to_string(),
-            "REDIS_SERVER names gone, which is no file"
-        );
-    }
-
-    #[test]
-    fn the_script_is_run_as_root_without_asking_for_a_password() {
-        let words = |rights| {
-            let command = FILE.install_command(Path::new(DIR), rights);
-            let args = command
-                .get_args()
-                .map(|arg| arg.to_string_lossy().into_owned());
-            let words: Vec<_> = args.collect();
-            format!(
-                "{} {}",
-                command.get_program().to_string_lossy(),
-                words.join(" ")
-            )
+            chain(&service.print(root).err()?)
         };
-        let script = format!("{INSTALL} redis-server {}", FILE.pid_file);
-        assert_eq!(words(Rights::Own), format!("sh {script}"));
-        assert_eq!(words(Rights::Sudo), format!("sudo -n sh {script}"));
-        assert!(Path::new(DIR).parent().unwrap().join(INSTALL).is_file());
+        let name = service.name;
+        Some(Absent { name, reason })
+    };
+    SERVICES.iter().filter_map(absent).collect()
+}
+
+/// The names of the services that are not there, or not wanted; nothing is put in place.
+pub(crate) fn absent() -> Vec<&'static str> {
+    let is_absent = |service: &&Service| is_unwanted(service.name) || !(service.is_there)();
+    let absent = SERVICES.iter().filter(is_absent);
+    absent.map(|service| service.name).collect()
+}
+
+// === impl Absent ===
+
+impl fmt::Display for Absent {
+    fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
+        write!(f, "{}: {}", self.name, self.reason)
+    }
+}
+
+// === impl Service ===
+
+impl Service {
+    fn print(&self, root: &Path) -> Result<(), Missing> {
+        for place in (self.provide)(root)? {
+            println!("{}: {}", self.name, place.display());
+        }
+        Ok(())
     }
 }

@@ -1,6 +1,7 @@
 #!/bin/sh
 # Installs the package $1 without starting what it holds, now or when the machine starts.
-# $2 is where a service of the package writes its process id. Needs root, and apt-get.
+# $2 is where a service of the package writes its process id; empty where it holds none.
+# Needs root, and apt-get.
 set -eu
 package=$1
 pid_file=$2
@@ -23,6 +24,9 @@ apt() {
 apt update || true
 apt install -y --no-install-recommends "$package"
 
+if [ -z "$pid_file" ]; then
+    exit 0
+fi
 if [ -d /run/systemd/system ]; then
     systemctl disable --now "$package.service"
 elif [ -s "$pid_file" ]; then

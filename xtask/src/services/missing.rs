@@ -5,20 +5,19 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use towpath_test_servers::places::WrongPlace;
+
 use crate::error::Error;
 
 /// A server that could not be put in place; says what would help.
 #[derive(Debug)]
 pub(crate) enum Missing {
     /// The place that somebody named is wrong.
-    NotAtNamedPlace {
-        variable: &'static str,
-        place: PathBuf,
-    },
+    WrongPlace(WrongPlace),
     /// There is nothing here that could install it.
     NoWay {
-        program: &'static str,
-        variable: &'static str,
+        package: &'static str,
+        variables: String,
     },
     /// The installer ended with an error; it has said why.
     NotInstalled {
@@ -27,6 +26,27 @@ pub(crate) enum Missing {
     },
     /// It was installed, and is somewhere else.
     NotInPath(&'static str),
+    /// There is nothing here that could build Jaeger.
+    NoGo,
+    /// Go does not get the sources.
+    NoModule {
+        module: &'static str,
+        reason: String,
+    },
+    /// What builds it ended with an error; it has said why.
+    NotBuilt {
+        what: &'static str,
+        status: ExitStatus,
+    },
+    /// The interpreter that somebody named lacks something.
+    Incomplete {
+        variable: &'static str,
+        place: PathBuf,
+    },
+    /// Nobody knows where to keep what is built.
+    NoCache,
+    /// The cache folder is of no use.
+    Cache(Error),
     /// The installer did not start.
     Installer(Error),
 }
@@ -34,18 +54,36 @@ pub(crate) enum Missing {
 impl fmt::Display for Missing {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self {
-            Self::NotAtNamedPlace { variable, place } => {
-                write!(f, "{variable} names {}, which is no file", place.display())
-            }
-            Self::NoWay { program, variable } => write!(
+            Self::WrongPlace(wrong) => wrong.fmt(f),
+            Self::NoWay { package, variables } => write!(
                 f,
-                "{program} is missing, and here is no apt-get that may install it (as root, or \
-                 with a sudo that does not ask): install it, or name its place in {variable}"
+                "the package {package} is missing, and here is no apt-get that may install it \
+                 (as root, or with a sudo that does not ask): install it, or name the place of \
+                 what it holds in {variables}"
             ),
             Self::NotInstalled { package, status } => {
                 write!(f, "the package {package} could not be installed ({status})")
             }
             Self::NotInPath(program) => write!(f, "{program} is installed, but not in the path"),
+            Self::NoGo => f.write_str(
+                "it is built with Go, and here is no `go` in the path: install Go, or name the \
+                 place of a Jaeger 2 in JAEGER",
+            ),
+            Self::NoModule { module, reason } => {
+                write!(f, "Go does not get {module}: {}", reason.trim())
+            }
+            Self::NotBuilt { what, status } => write!(f, "{what} could not be built ({status})"),
+            Self::Incomplete { variable, place } => {
+                let place = place.display();
+                write!(
+                    f,
+                    "{variable} names {place}, which lacks opentelemetry-proto or grpcio"
+                )
+            }
+            Self::NoCache => {
+                f.write_str("there is no folder to keep it in: name one in TOWPATH_CACHE")
+            }
+            Self::Cache(_) => f.write_str("it cannot be kept"),
             Self::Installer(_) => f.write_str("the installer does not start"),
         }
     }
@@ -54,7 +92,7 @@ impl fmt::Display for Missing {
 impl StdError for Missing {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
-            Self::Installer(error) => Some(error),
+            Self::Cache(error) | Self::Installer(error) => Some(error),
             _ => None,
         }
     }
@@ -63,5 +101,11 @@ impl StdError for Missing {
 impl From<Error> for Missing {
     fn from(error: Error) -> Self {
         Self::Installer(error)
+    }
+}
+
+impl From<WrongPlace> for Missing {
+    fn from(wrong: WrongPlace) -> Self {
+        Self::WrongPlace(wrong)
     }
 }

@@ -2,12 +2,18 @@
 
 use std::path::Path;
 
+use towpath_test_servers::WITHOUT;
+
 use super::outcome::Outcome;
 use super::steps;
+use crate::services;
 use crate::workspace::Workspace;
 
 /// Integration tests whose name starts so need a server.
 const START: &str = "shared_";
+
+/// Every server, in the words of [`WITHOUT`].
+const ALL: &str = "1";
 
 pub(super) fn run(root: &Path) -> Outcome {
     let workspace = match Workspace::load_packages(root) {
@@ -18,9 +24,28 @@ pub(super) fn run(root: &Path) -> Outcome {
     if args.is_empty() {
         return Outcome::Failed(format!("no package has a test file tests/{START}*.rs"));
     }
+    let without = without(&services::absent());
+    if without == ALL && !steps::is_ci() {
+        return Outcome::NotRun("without servers".to_owned());
+    }
     // All packages, so that nothing is compiled again with other features.
     let all = ["test", "--workspace", "--no-fail-fast"];
-    steps::run(steps::featured(root, &[&all[..], &args].concat()))
+    let command = steps::featured(root, &[&all[..], &args].concat());
+    steps::run(command.map(|mut command| {
+        // In CI everything must run.
+        command.env(WITHOUT, if steps::is_ci() { "" } else { &without });
+        command
+    }))
+}
+
+/// What the tests have to do without, in the words of their variable.
+fn without(absent: &[&str]) -> String {
+    // The tests of Redis know no names.
+    if absent.contains(&services::REDIS) {
+        ALL.to_owned()
+    } else {
+        absent.join(",")
+    }
 }
 
 fn args(workspace: &Workspace) -> Vec<&str> {
@@ -33,6 +58,13 @@ fn args(workspace: &Workspace) -> Vec<&str> {
 mod tests {
     use super::*;
     use crate::workspace::Package;
+
+    #[test]
+    fn what_is_not_there_is_named_to_the_tests() {
+        assert_eq!(without(&[]), "");
+        assert_eq!(without(&["jaeger", "otlp"]), "jaeger,otlp");
+        assert_eq!(without(&["redis", "jaeger"]), "1");
+    }
 
     #[test]
     fn the_tests_that_need_a_server_are_found_by_their_names() {

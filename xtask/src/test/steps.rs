@@ -3,10 +3,12 @@
 use std::path::Path;
 use std::process::Command;
 
+use towpath_test_servers::WITHOUT;
+
 use super::outcome::Outcome;
 use super::{flights, model, shared};
 use crate::cargo::{self, add_flags, cargo};
-use crate::error::{Error, chain};
+use crate::error::Error;
 use crate::workspace::Workspace;
 use crate::{bench, services, tidy};
 
@@ -60,7 +62,7 @@ pub(super) const STEPS: [Step; 12] = [
     Step {
         name: "shared",
         about: "the tests that start a server",
-        needs: &["services", "build"],
+        needs: &["build"],
         run: shared::run,
     },
     Step {
@@ -109,14 +111,12 @@ fn format(root: &Path) -> Outcome {
 }
 
 fn services(root: &Path) -> Outcome {
-    let (variable, set) = services::WITHOUT;
-    if std::env::var_os(variable).is_some_and(|value| value == set) {
-        return Outcome::missing(&format!("{variable} is {set}"), is_ci());
+    let absent = services::provide(root);
+    if absent.is_empty() {
+        return Outcome::Passed;
     }
-    match services::provide(root) {
-        Ok(()) => Outcome::Passed,
-        Err(missing) => Outcome::missing(&chain(&missing), is_ci()),
-    }
+    let reasons = absent.iter().map(ToString::to_string);
+    Outcome::missing(&reasons.collect::<Vec<_>>().join("; "), is_ci())
 }
 
 /// As most users build it, and with everything.
@@ -159,7 +159,7 @@ pub(super) fn run(command: Result<Command, Error>) -> Outcome {
         .into()
 }
 
-fn is_ci() -> bool {
+pub(super) fn is_ci() -> bool {
     std::env::var_os("CI").is_some_and(|value| !value.is_empty() && value != "false")
 }
 
@@ -186,7 +186,7 @@ fn build(root: &Path) -> Outcome {
 fn tests(root: &Path) -> Outcome {
     let command = featured(root, &[&TEST_TARGETS[..], &["--no-fail-fast"]].concat());
     run(command.map(|mut command| {
-        command.env(services::WITHOUT.0, services::WITHOUT.1);
+        command.env(WITHOUT, "1");
         command
     }))
 }

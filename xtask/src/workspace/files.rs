@@ -7,7 +7,7 @@ use std::path::Path;
 use super::TextFile;
 use crate::error::Error;
 
-const TEXT_EXTENSIONS: [&str; 6] = ["rs", "toml", "md", "sh", "yml", "yaml"];
+const TEXT_EXTENSIONS: [&str; 7] = ["rs", "toml", "md", "sh", "py", "yml", "yaml"];
 const TEXT_NAMES: [&str; 1] = [".ci/run"];
 
 /// Cargo puts this file into every directory of build products, wherever that is.

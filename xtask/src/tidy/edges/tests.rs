@@ -30,7 +30,10 @@ fn each_layer_may_use_what_the_table_lists() {
         []
     );
     assert_eq!(
-        check(&edges("towpath-test", &["towpath-runtime", "towpath"])),
+        check(&edges(
+            "towpath-test",
+            &["towpath-runtime", "towpath-telemetry", "towpath"]
+        )),
         []
     );
     assert_eq!(
@@ -120,14 +123,47 @@ fn dependencies_for_tests_are_free_and_those_of_build_scripts_are_not() {
 }
 
 #[test]
-fn the_core_knows_no_runtime_no_tower_and_no_telemetry() {
+fn the_test_servers_use_none_of_ours_and_xtask_uses_them() {
+    assert_eq!(check(&edges("xtask", &["towpath-test-servers"])), []);
+    assert_eq!(
+        check(&edges("towpath-test-servers", &["towpath-core"])).len(),
+        1
+    );
+    assert_eq!(
+        check(&edges("towpath-telemetry", &["towpath-test-servers"])).len(),
+        1
+    );
+}
+
+#[test]
+fn the_telemetry_crate_alone_names_opentelemetry() {
+    let named = |from: &str, to: &str| messages(&external(from, Dependency::normal(to)));
     for name in [
-        "tokio",
-        "tokio-stream",
-        "tower",
-        "tower-service",
+        "opentelemetry",
         "opentelemetry_sdk",
+        "tracing-opentelemetry",
     ] {
+        assert_eq!(named("towpath-telemetry", name), [""; 0]);
+        for other in [
+            "towpath",
+            "towpath-core",
+            "towpath-runtime",
+            "towpath-kafka",
+        ] {
+            assert_eq!(
+                named(other, name),
+                [format!(
+                    "`{other}` may not depend on `{name}`, only towpath-telemetry may"
+                )]
+            );
+        }
+    }
+    assert_eq!(named("towpath-runtime", "tracing"), [""; 0]);
+}
+
+#[test]
+fn the_core_knows_no_runtime_and_no_tower() {
+    for name in ["tokio", "tokio-stream", "tower", "tower-service"] {
         assert_eq!(
             check(&external("towpath-core", Dependency::normal(name))).len(),
             1,

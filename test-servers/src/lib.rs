@@ -1,0 +1,36 @@
+//! Servers that tests start for themselves: an OTLP receiver, Jaeger, Prometheus.
+//!
+//! Each runs on free loopback ports, and ends with the test however that ends.
+//! `cargo xtask services` puts in place what they need. A test that starts one stands in a file
+//! `tests/shared_*.rs`, and begins with
+//!
+//! ```no_run
+//! use towpath_test_servers::{Jaeger, or_not_run};
+//!
+//! # fn test() {
+//! let Some(jaeger) = or_not_run(Jaeger::start()) else {
+//!     return;
+//! };
+//! # }
+//! ```
+//!
+//! All calls block. An async test that has to go on meanwhile has several workers, and asks in
+//! `tokio::task::block_in_place`.
+
+mod clock;
+mod guarded;
+pub mod http;
+mod jaeger;
+mod not_here;
+mod otlp;
+pub mod places;
+mod ports;
+mod prometheus;
+
+pub use jaeger::Jaeger;
+pub use not_here::{NotHere, WITHOUT, is_unwanted, or_not_run};
+pub use otlp::{
+    Attributes, EventLine, LinkLine, LogLine, MetricLine, OtlpReceiver, Pace, RequestLine,
+    SpanLine, StatusLine,
+};
+pub use prometheus::{Checked, Prometheus, Sample, promtool};
