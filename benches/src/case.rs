@@ -26,6 +26,8 @@ pub enum Job {
     Flights,
     /// Batches of 100, with four policies around the handler.
     Policed,
+    /// Batches of 100, with somebody who looks after the pipeline.
+    Watched,
     /// Policies around a service that is ready at once, call by call.
     Calls,
     /// The same around a service that yields once.
@@ -55,7 +57,7 @@ pub struct Unsound {
 
 impl Job {
     /// Every job, in the order of the tables.
-    pub const ALL: [Self; 9] = [
+    pub const ALL: [Self; 10] = [
         Self::Bare,
         Self::Batched,
         Self::Yielding,
@@ -63,6 +65,7 @@ impl Job {
         Self::Single,
         Self::Flights,
         Self::Policed,
+        Self::Watched,
         Self::Calls,
         Self::Pending,
     ];
@@ -77,6 +80,7 @@ impl Job {
             Self::Single => "single",
             Self::Flights => "flights",
             Self::Policed => "policed",
+            Self::Watched => "watched",
             Self::Calls => "calls",
             Self::Pending => "pending",
         }
@@ -92,6 +96,7 @@ impl Job {
             Self::Single => "chunks of one message, 4 workers, batches of 100",
             Self::Flights => "a month of flights from file to database, per row",
             Self::Policed => "rate limit, breaker, retry, timeout; batches of 100",
+            Self::Watched => "batches of 100, with telemetry",
             Self::Calls => "policies around a service that is ready, per call",
             Self::Pending => "policies around a service that yields once, per call",
         }

@@ -13,6 +13,7 @@ mod resilience;
 mod spawned;
 mod stream;
 mod towpath;
+mod watched;
 
 use crate::case::{Case, Job};
 
@@ -28,6 +29,7 @@ pub fn all() -> Vec<Case> {
     cases.extend(loops::CASES);
     cases.extend(channel::CASES);
     cases.extend(spawned::CASES);
+    cases.extend(watched::CASES);
     cases.extend(calls::CASES);
     #[cfg(feature = "peers")]
     cases.extend(resilience::CASES);

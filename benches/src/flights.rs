@@ -28,7 +28,7 @@ type Run = fn(&Runtime, &Work) -> Result<Finished, FlightsError>;
 
 const CONTENDERS: [(&str, Run); 2] = [
     ("towpath", |runtime, work| {
-        runtime.block_on(pipeline::run(work, Progress::none()))
+        runtime.block_on(pipeline::run(work, Progress::none(), None))
     }),
     ("by-hand", |_, work| baseline::run(work)),
 ];

@@ -4,13 +4,18 @@
 
 use std::io::Write;
 use std::process::ExitCode;
+use std::time::Duration;
 
 use clap::Parser;
+use towpath::telemetry::otlp::{Otlp, Shutdown};
 use towpath_examples::flights::cli::{Cli, Format};
 use towpath_examples::flights::error::{FlightsError, chain};
 use towpath_examples::flights::pipeline;
 use towpath_examples::flights::progress::Progress;
 use towpath_examples::flights::summary::{Finished, Summary};
+
+/// How long the last traces and figures may take on their way.
+const TO_SEND: Duration = Duration::from_secs(5);
 
 #[tokio::main]
 async fn main() -> ExitCode {
@@ -25,7 +30,12 @@ async fn main() -> ExitCode {
 
 async fn run(cli: &Cli) -> Result<Finished, FlightsError> {
     let size = std::fs::metadata(&cli.job.input).map_or(0, |file| file.len());
-    let finished = pipeline::run(&cli.job, Progress::on_terminal(size)).await?;
+    let otlp = cli.watch.start()?;
+    let monitor = otlp.as_ref().map(Otlp::monitor);
+    let finished = pipeline::run(&cli.job, Progress::on_terminal(size), monitor).await?;
+    if let Some(otlp) = otlp {
+        report_lost(&otlp.shutdown(TO_SEND).await);
+    }
     print(&finished.summary, cli.report).map_err(FlightsError::Report)?;
     if let Some(failure) = &finished.failure {
         complain(failure);
@@ -38,6 +48,18 @@ fn print(summary: &Summary, format: Format) -> std::io::Result<()> {
     match format {
         Format::Table => write!(out, "{summary}"),
         Format::Json => writeln!(out, "{}", serde_json::to_string(summary)?),
+    }
+}
+
+/// Nobody has to look after the run for it to go well: what is lost is no failure.
+fn report_lost(sent: &Shutdown) {
+    let lost = [
+        (sent.spans.lost(), "spans"),
+        (sent.logs.lost(), "log records"),
+        (sent.metrics.lost(), "pushes of figures"),
+    ];
+    for (count, what) in lost.into_iter().filter(|(count, _)| *count > 0) {
+        writeln!(std::io::stderr(), "warning: {count} {what} were lost").unwrap_or_default();
     }
 }
 

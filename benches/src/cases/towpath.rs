@@ -101,6 +101,14 @@ fn single(runtime: &Runtime, messages: u32) -> Counts {
 }
 
 fn policed(runtime: &Runtime, messages: u32) -> Counts {
+    policed_by(runtime, messages, |pipeline| pipeline)
+}
+
+pub(super) fn policed_by(
+    runtime: &Runtime,
+    messages: u32,
+    tune: impl FnOnce(Pipeline) -> Pipeline,
+) -> Counts {
     let (told, tally) = (Told::shared(), Tally::shared());
     let handler = |message| async { Ok::<_, BoxError>(ready(message).await) };
     let handler = Processor::new("handle", handler)
@@ -113,12 +121,12 @@ fn policed(runtime: &Runtime, messages: u32) -> Counts {
     let flow = Flow::from(numbered(source(messages), Some(&told))).process(handler);
     finish(
         runtime,
-        flow.batch(Batcher::new("batch")).sink(tallying(&tally)),
+        tune(flow.batch(Batcher::new("batch")).sink(tallying(&tally))),
     );
     told.confirms(&tally)
 }
 
-fn in_batches(runtime: &Runtime, messages: u32, tune: impl FnOnce(Pipeline) -> Pipeline) -> Counts {
+pub(super) fn in_batches(runtime: &Runtime, messages: u32, tune: impl FnOnce(Pipeline) -> Pipeline) -> Counts {
     let (told, tally) = (Told::shared(), Tally::shared());
     let flow = Flow::from(numbered(source(messages), Some(&told))).process(one_by_one());
     finish(

@@ -7,6 +7,7 @@ use std::time::Duration;
 
 use clap::builder::RangedU64ValueParser;
 use clap::{Args, Parser, ValueEnum};
+use towpath::telemetry::otlp::{Otlp, Setup};
 
 use super::enrich::{Enricher, Latency};
 use super::error::FlightsError;
@@ -24,6 +25,9 @@ pub struct Cli {
     /// How to print the report.
     #[arg(long, value_enum, default_value_t = Format::Table)]
     pub report: Format,
+    /// Where to send traces and figures.
+    #[command(flatten)]
+    pub watch: Watch,
 }
 
 /// How to print the report.
@@ -33,6 +37,18 @@ pub enum Format {
     Table,
     /// One line of JSON.
     Json,
+}
+
+/// Who looks after the run.
+#[derive(Debug, Clone, Default, Args)]
+pub struct Watch {
+    /// Sends traces, figures and logs to this collector, `http://127.0.0.1:4317` say.
+    #[arg(long, value_name = "URL")]
+    pub otlp: Option<String>,
+    /// Traces this part of the flights, 0 to 1; one in a hundred unless the environment says
+    /// otherwise.
+    #[arg(long, value_name = "PART", requires = "otlp")]
+    pub traced: Option<f64>,
 }
 
 /// What to read, what to write and how fast.
@@ -86,6 +102,25 @@ fn count(text: &str) -> Result<NonZeroUsize, String> {
         return Err(format!("at most {MOST}"));
     }
     Ok(number)
+}
+
+// === impl Watch ===
+
+impl Watch {
+    /// Begins to send, where there is somebody to send to.
+    ///
+    /// # Errors
+    /// Fails for an address, a part or a variable that makes no sense.
+    pub fn start(&self) -> Result<Option<Otlp>, FlightsError> {
+        let Some(endpoint) = &self.otlp else {
+            return Ok(None);
+        };
+        let mut setup = Setup::new("flights").endpoint(endpoint);
+        if let Some(part) = self.traced {
+            setup = setup.ratio(part);
+        }
+        Ok(Some(setup.start()?))
+    }
 }
 
 // === impl Job ===

@@ -3,6 +3,7 @@
 use std::error::Error;
 use std::path::PathBuf;
 
+use towpath::telemetry::otlp::SetupError;
 use towpath::{BoxError, BuildError, Ending, RunError};
 
 use super::dead_letters::DeadLetterError;
@@ -35,6 +36,9 @@ pub enum FlightsError {
         /// The file.
         path: PathBuf,
     },
+    /// Traces and figures cannot be sent as asked.
+    #[error(transparent)]
+    Watch(#[from] SetupError),
     /// The report cannot be printed.
     #[error("cannot print the report")]
     Report(#[source] std::io::Error),

@@ -6,6 +6,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 use towpath::core::Producer;
 use towpath::producer::Csv;
+use towpath::telemetry::Monitor;
 use towpath::{Batcher, Flow, Pipeline, Processor, Source};
 
 use super::ENRICH;
@@ -66,7 +67,11 @@ pub fn pipeline(job: &Job, rows: Csv, enricher: Enricher, sinks: Sinks) -> Pipel
 ///
 /// # Cancel safety
 /// Not cancel safe: what is in flight is lost.
-pub async fn run(job: &Job, progress: Progress) -> Result<Finished, FlightsError> {
+pub async fn run(
+    job: &Job,
+    progress: Progress,
+    monitor: Option<Monitor>,
+) -> Result<Finished, FlightsError> {
     let started = Instant::now();
     job.check()?;
     let mut rows = Csv::new(&job.input).require_columns(NAMES);
@@ -75,7 +80,11 @@ pub async fn run(job: &Job, progress: Progress) -> Result<Finished, FlightsError
     // Nothing is made before everything that is read is there.
     let (sinks, troubles) = Sinks::create(job)?;
     let (store, read) = (sinks.store(), rows.progress());
-    let running = pipeline(job, rows, enricher, sinks).start().await?;
+    let mut pipeline = pipeline(job, rows, enricher, sinks);
+    if let Some(monitor) = monitor {
+        pipeline = pipeline.telemetry(monitor);
+    }
+    let running = pipeline.start().await?;
     let (report, failure) = attend(running, progress, read, troubles).await?;
     // Nothing else runs any more, so that closing may block.
     let stored = store.close();

@@ -1,0 +1,15 @@
+//! Traces, metrics, events and health of Towpath's pipelines.
+//!
+//! A [`Monitor`] looks after any number of pipelines: it reads their figures without costing
+//! them anything, keeps the log of their events, and chooses the messages that are traced.
+
+pub mod events;
+pub mod health;
+pub mod metrics;
+mod monitor;
+#[cfg(feature = "otlp")]
+pub mod otlp;
+#[cfg(feature = "traces")]
+pub mod traces;
+
+pub use monitor::{Monitor, Tracers};
