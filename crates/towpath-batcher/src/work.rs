@@ -144,7 +144,7 @@ where
         loop {
             self.expire();
             // Nothing is taken without room for a batch: one that closes has a place at once.
-            if !self.hand_on(outlet, stats, cx)
+            if !self.hand_on(outlet, failures, stats, cx)
                 || failures.poll_clear(cx).is_pending()
                 || outlet.poll_room(cx).is_pending()
             {
@@ -158,7 +158,7 @@ where
             if self.ended {
                 self.open
                     .flush_all(Trigger::Drain, Instant::now(), &mut self.closed);
-                return if self.hand_on(outlet, stats, cx) {
+                return if self.hand_on(outlet, failures, stats, cx) {
                     Poll::Ready(())
                 } else {
                     Poll::Pending
@@ -201,6 +201,7 @@ where
     fn hand_on(
         &mut self,
         outlet: &mut dyn Outlet<Bundle<T>>,
+        failures: &FailureRoute,
         stats: &StageStats,
         cx: &mut Context<'_>,
     ) -> bool {
@@ -216,7 +217,7 @@ where
                     if self.bundles.is_empty()
                         && let Some(closed) = self.closed.pop_front()
                     {
-                        let bundle = self.bundle(closed, stats);
+                        let bundle = self.bundle(closed, failures, stats);
                         self.bundles.push_back(bundle);
                     }
                     outlet.accept(&mut self.bundles);
@@ -232,15 +233,24 @@ where
         self.closed.iter().map(|batch| batch.items.len()).sum()
     }
 
-    fn bundle(&mut self, closed: ClosedBatch<K::Key, Message<T>>, stats: &StageStats) -> Bundle<T> {
+    fn bundle(
+        &mut self,
+        closed: ClosedBatch<K::Key, Message<T>>,
+        failures: &FailureRoute,
+        stats: &StageStats,
+    ) -> Bundle<T> {
         if let Some(buffer) = self.pool.take() {
             self.open.give_back(buffer);
         }
         let key = self.key.is_keyed().then(|| BatchKey::new(closed.key));
-        let info = BatchInfo::new(self.name.clone(), closed.items.len(), closed.trigger)
+        let mut info = BatchInfo::new(self.name.clone(), closed.items.len(), closed.trigger)
             .with_key(key)
             .with_weight(closed.weight)
             .with_age(closed.age);
+        let context = failures.context();
+        if context.tracer.is_some() {
+            info = info.with_opened_at(context.ledger.now().saturating_sub(closed.age));
+        }
         stats.add_sent(info.size);
         stats.add_batch(&info, self.weight.weighs());
         Bundle::new(closed.items, info).pooled(self.pool.clone())

@@ -50,6 +50,8 @@ pub struct BatchInfo {
     pub weight: u64,
     /// Why it was closed.
     pub trigger: Trigger,
+    /// When it was opened, since the pipeline began; only where messages are traced.
+    pub(crate) opened_at: Option<Duration>,
 }
 
 /// Messages that go to a sink together.
@@ -93,6 +95,7 @@ impl BatchInfo {
             size,
             weight: 0,
             trigger,
+            opened_at: None,
         }
     }
 
@@ -114,6 +117,13 @@ impl BatchInfo {
     #[must_use]
     pub fn with_age(mut self, age: Duration) -> Self {
         self.age = age;
+        self
+    }
+
+    /// With when it was opened, since the pipeline began: for traces.
+    #[must_use]
+    pub fn with_opened_at(mut self, opened_at: Duration) -> Self {
+        self.opened_at = Some(opened_at);
         self
     }
 }

@@ -112,7 +112,8 @@ pub enum Step<'a> {
         /// Which one, over all deliveries of the message: 1 is the first.
         number: u32,
     },
-    /// It waits for a policy of a processor.
+    /// It waits for a policy of a processor: before the stage has taken it, or between two
+    /// attempts.
     Wait {
         /// The stage.
         stage: &'a StageName,

@@ -215,9 +215,11 @@ async fn counted(outer: PolicyLayer<Flat, Again>, looks: bool) -> (Vec<u32>, u32
     }));
     let mut service = outer.layer(inner);
     let mut around = context::CallContext::default();
-    let result = match looks {
-        true => Log::default().call_in(&mut around, &mut service, 1).await,
-        false => rig::plain_in(&mut around, &mut service, 1).await,
+    let result = if looks {
+        let log = Log::default();
+        log.call_in(&mut around, &mut service, 1).await
+    } else {
+        rig::plain_in(&mut around, &mut service, 1).await
     };
     assert!(result.is_err());
     let seen = seen.lock().unwrap().clone();

@@ -62,11 +62,16 @@ impl Meter {
     #[inline]
     pub(crate) fn begin_pass(&mut self, started: usize) {
         if self.is_on() {
-            self.begun = self.ledger.now();
-            self.pass = (self.begun, started);
-            self.uncounted = 0;
-            self.collected = false;
+            self.open_pass(started);
         }
+    }
+
+    #[inline(never)]
+    fn open_pass(&mut self, started: usize) {
+        self.begun = self.ledger.now();
+        self.pass = (self.begun, started);
+        self.uncounted = 0;
+        self.collected = false;
     }
 
     /// A message was started that is no call, or whose call has not ended at once.
@@ -86,14 +91,19 @@ impl Meter {
     #[inline]
     pub(crate) fn end(&mut self, began: Duration) {
         if self.is_on() {
-            let at = if self.is_each() {
-                self.ledger.now()
-            } else {
-                self.begun
-            };
-            self.stats.add_duration(at.saturating_sub(began), 1);
-            self.collected = true;
+            self.collect(began);
         }
+    }
+
+    #[inline(never)]
+    fn collect(&mut self, began: Duration) {
+        let at = if self.is_each() {
+            self.ledger.now()
+        } else {
+            self.begun
+        };
+        self.stats.add_duration(at.saturating_sub(began), 1);
+        self.collected = true;
     }
 
     /// The next message to be started is timed by itself; tells what [`ended`](Self::ended)
@@ -119,6 +129,7 @@ impl Meter {
         }
     }
 
+    #[inline(never)]
     fn close_pass(&mut self, started: usize, in_use: usize) {
         let (begun, before) = self.pass;
         let started = started - before;

@@ -20,7 +20,7 @@ pub(crate) use error_kind::error_kind;
 pub use part::{Absent, Part};
 pub(crate) use read_error::read_error;
 pub use stack::{Stack, StackOf, ToStack};
-pub(crate) use traced::TracedCall;
+pub(crate) use traced::{Approach, TracedCall};
 
 /// What goes around the service of a stage.
 pub trait Guard<S, Q>: Guarded

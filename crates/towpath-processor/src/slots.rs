@@ -10,7 +10,10 @@ use tower_service::Service;
 use towpath_core::StageName;
 use towpath_policy::context::{self, CallContext};
 
-use crate::{ready_set::ReadySet, traced::Traced};
+use crate::{
+    ready_set::ReadySet,
+    traced::{self, Traced},
+};
 
 /// The slots of one worker. Each owns a clone of the service for life.
 ///
@@ -44,6 +47,10 @@ pub(crate) trait Held {
 
     /// Begins the span of the call, where a message of it is traced.
     fn begin_trace(&self, stage: &StageName) -> Option<Traced>;
+
+    /// The call has gone well, and so has the work on its message. Nothing, where each of
+    /// several messages has an answer of its own.
+    fn end_trace(&self) {}
 }
 
 /// Whose panic it was.
@@ -245,6 +252,9 @@ where
         // pinned place is not to be used after that.
         let broken = std::mem::replace(&mut slot.future, Box::pin(None));
         slot.service = self.prototype.clone();
+        if slot.traced.take().is_some() {
+            traced::leave();
+        }
         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
             || drop(broken),
         )));
@@ -287,42 +297,48 @@ where
         each: impl FnOnce(H, Result<S::Response, S::Error>),
     ) -> bool {
         *self.touched = Some(self.index);
-        let traced = held.begin_trace(self.stage);
         let before = self.slot.held.replace(held);
         debug_assert!(before.is_none(), "a free slot holds nothing");
         // Nothing to drop, and the compiler cannot know: 9 instructions a message.
         std::mem::forget(before);
-        let Slot {
-            service,
-            context,
-            future,
-            traced: is_traced,
-            waker,
-            ..
-        } = &mut *self.slot;
-        if traced.is_some() {
-            *is_traced = traced;
-        }
-        let _entered = is_traced.as_ref().map(Traced::enter);
-        let run = || {
-            future.set(Some(service.call(request)));
-            poll_in_place(future, waker)
-        };
-        let ended = if SCOPED {
-            context::scope(context, run)
-        } else {
-            run()
-        };
+        let ended = self.slot.start::<Q, SCOPED>(request);
         *self.touched = None;
         let Some(result) = ended else {
-            self.list.pop();
-            *self.running += 1;
+            self.set_running();
             return false;
         };
         if let Some(held) = self.slot.take::<SCOPED>() {
             each(held, result);
         }
         true
+    }
+
+    /// As [`call`](Self::call), in the span of the call; gives the result if there is one at
+    /// once.
+    #[cold]
+    #[inline(never)]
+    pub(crate) fn call_traced(
+        &mut self,
+        request: Q,
+        held: H,
+    ) -> Option<(H, Result<S::Response, S::Error>)> {
+        *self.touched = Some(self.index);
+        self.slot.held = Some(held);
+        self.slot.begin_span(self.stage);
+        let ended = self.slot.start::<Q, SCOPED>(request);
+        self.slot.leave_span(ended.as_ref());
+        *self.touched = None;
+        let Some(result) = ended else {
+            self.set_running();
+            return None;
+        };
+        Some((self.slot.take::<SCOPED>()?, result))
+    }
+
+    #[inline]
+    fn set_running(&mut self) {
+        self.list.pop();
+        *self.running += 1;
     }
 
     /// The call has not ended at once, and began then.
@@ -354,9 +370,6 @@ impl<S, F, H: Held> Slot<S, F, H> {
         if SCOPED {
             self.count_attempts();
         }
-        if self.traced.is_some() {
-            self.traced = None;
-        }
         self.held.take()
     }
 
@@ -368,21 +381,89 @@ impl<S, F, H: Held> Slot<S, F, H> {
     }
 }
 
-impl<S, F, H, R> Slot<S, F, H>
+impl<S, F, H, T, E> Slot<S, F, H>
 where
-    F: Future<Output = R>,
+    F: Future<Output = Result<T, E>>,
+    H: Held,
 {
+    /// Calls the service, and polls the call once, in its place; its result when it has ended.
+    #[inline(always)]
+    #[expect(
+        clippy::inline_always,
+        reason = "saves copies of payloads: 60 instructions a message"
+    )]
+    fn start<Q, const SCOPED: bool>(&mut self, request: Q) -> Option<F::Output>
+    where
+        S: Service<Q, Future = F>,
+    {
+        let Self {
+            service,
+            context,
+            future,
+            waker,
+            ..
+        } = self;
+        let run = || {
+            future.set(Some(service.call(request)));
+            poll_in_place(future, waker)
+        };
+        if SCOPED {
+            context::scope(context, run)
+        } else {
+            run()
+        }
+    }
+
     /// Polls the call, if one is in flight; its result when it has ended.
     #[inline]
-    fn poll<const SCOPED: bool>(&mut self) -> Option<R> {
+    fn poll<const SCOPED: bool>(&mut self) -> Option<F::Output> {
+        if self.traced.is_some() {
+            self.poll_traced::<SCOPED>()
+        } else {
+            self.poll_untraced::<SCOPED>()
+        }
+    }
+
+    #[cold]
+    #[inline(never)]
+    fn poll_traced<const SCOPED: bool>(&mut self) -> Option<F::Output> {
+        if let Some(traced) = &self.traced {
+            traced.enter();
+        }
+        let ended = self.poll_untraced::<SCOPED>();
+        self.leave_span(ended.as_ref());
+        ended
+    }
+
+    /// Begins the span of a call, and enters it.
+    fn begin_span(&mut self, stage: &StageName) {
+        self.traced = self.held.as_ref().and_then(|held| held.begin_trace(stage));
+        if let Some(traced) = &self.traced {
+            traced.enter();
+        }
+    }
+
+    /// A call that has gone well ends its span here; one that fails, where its error is read.
+    fn leave_span(&mut self, ended: Option<&F::Output>) {
+        if self.traced.is_some() {
+            traced::leave();
+        }
+        if ended.is_some() {
+            self.traced = None;
+        }
+        if let (Some(Ok(_)), Some(held)) = (ended, &self.held) {
+            held.end_trace();
+        }
+    }
+
+    #[inline]
+    fn poll_untraced<const SCOPED: bool>(&mut self) -> Option<F::Output> {
         let Self {
             future,
             waker,
             context,
-            traced,
             ..
         } = self;
-        let _entered = traced.as_ref().map(Traced::enter);
         if SCOPED {
             context::scope(context, || poll_in_place(future, waker))
         } else {

@@ -1,6 +1,6 @@
 //! A traced message at a processor: while its call is polled, its span is the current one.
 
-use std::{fmt, sync::Arc};
+use std::{cell::RefCell, fmt, sync::Arc, time::Duration};
 
 use towpath_core::{
     BoxError, Failure, Receipt, StageName,
@@ -8,7 +8,7 @@ use towpath_core::{
 };
 use towpath_policy::observe::{self, CallObserver};
 
-use crate::policy::{TracedCall, error_kind};
+use crate::policy::{Approach, TracedCall, error_kind};
 
 /// The span of a call in flight, and who looks at its attempts.
 pub(crate) struct Traced {
@@ -17,34 +17,50 @@ pub(crate) struct Traced {
 }
 
 impl Traced {
-    fn new(journey: &Journey, stage: &StageName) -> Self {
+    /// Of a message that came to the stage then.
+    fn new(journey: &Journey, stage: &StageName, since: Duration) -> Self {
         let (span, ledger) = (journey.span(), journey.ledger().clone());
+        let approach = Approach {
+            span: journey.root().clone(),
+            since,
+            until: journey.since(),
+        };
         Self {
-            attempts: TracedCall::new(span.clone(), stage.clone(), ledger),
+            attempts: TracedCall::new(span.clone(), approach, stage.clone(), ledger),
             span,
         }
     }
 
-    /// Until what is returned is dropped: around a poll.
-    pub(crate) fn enter(&self) -> (observe::Guard, Entered) {
-        (observe::enter(&self.attempts), enter(&self.span))
+    /// Until [`leave`]: around a poll.
+    pub(crate) fn enter(&self) {
+        let entered = (observe::enter(&self.attempts), enter(&self.span));
+        ENTERED.with(|stack| stack.borrow_mut().push(entered));
     }
+}
+
+thread_local! {
+    /// What the calls that are polled on this thread have entered: one, but for a call that
+    /// polls another pipeline by itself.
+    static ENTERED: RefCell<Vec<(observe::Guard, Entered)>> = const { RefCell::new(Vec::new()) };
+}
+
+/// Leaves the span that was entered last, also after a panic in it.
+pub(crate) fn leave() {
+    let entered = ENTERED.with(|stack| stack.borrow_mut().pop());
+    // Not under the borrow: code of the tracer runs here.
+    drop(entered);
 }
 
 /// Begins the span of a call for one message, where that is traced.
-#[inline]
 pub(crate) fn begin(receipt: &Receipt, stage: &StageName) -> Option<Traced> {
-    if !receipt.is_traced() {
-        return None;
-    }
     begin_one(receipt, None, stage)
 }
 
-#[cold]
 fn begin_one(receipt: &Receipt, count: Option<usize>, stage: &StageName) -> Option<Traced> {
     let journey = receipt.journey()?;
+    let since = journey.since();
     journey.begin_stage(stage, count, receipt);
-    Some(Traced::new(&journey, stage))
+    Some(Traced::new(&journey, stage, since))
 }
 
 /// Begins the spans of a call for several messages: one for each that is traced. The code of
@@ -62,7 +78,7 @@ pub(crate) fn begin_all(receipts: &[Receipt], stage: &StageName) -> Option<Trace
 #[inline]
 pub(crate) fn end(receipt: &Receipt) {
     if receipt.is_traced() {
-        leave(receipt, &End::Done);
+        end_as(receipt, &End::Done);
     }
 }
 
@@ -80,14 +96,14 @@ fn leave_failed(receipt: &Receipt, error: &BoxError) {
         .downcast_ref::<Failure>()
         .is_some_and(|failure| failure.word() == "dropped");
     if is_dropped {
-        leave(receipt, &End::Done);
+        end_as(receipt, &End::Done);
     } else {
-        leave(receipt, &End::failed_as(error_kind(&**error), &**error));
+        end_as(receipt, &End::failed_as(error_kind(&**error), &**error));
     }
 }
 
 #[cold]
-fn leave(receipt: &Receipt, end: &End<'_>) {
+fn end_as(receipt: &Receipt, end: &End<'_>) {
     if let Some(journey) = receipt.journey() {
         journey.leave(end);
     }

@@ -2,7 +2,9 @@
 
 use std::{collections::BTreeMap, fmt, time::Duration};
 
-use towpath_core::{Counts, Distribution, Reason, SourceStatus, StageName, StageStatus};
+use towpath_core::{
+    Counts, Distribution, Phase, Reason, SourceStatus, StageName, StageStatus, Status,
+};
 
 /// How a pipeline ended.
 #[derive(Clone, Debug, PartialEq, Eq, serde::Serialize)]
@@ -65,6 +67,20 @@ impl Report {
     /// The time from start to end.
     pub fn elapsed(&self) -> Duration {
         Duration::from_millis(self.elapsed_ms)
+    }
+
+    /// The same figures as a status: what is seen of the pipeline from now on.
+    pub fn status(&self) -> Status {
+        let mut status = Status::new(self.name.clone(), Phase::Stopped);
+        status.elapsed = self.elapsed();
+        status.counts = self.counts;
+        status.bound = self.bound;
+        status.dropped.clone_from(&self.dropped);
+        status.latency.clone_from(&self.latency);
+        status.sources.clone_from(&self.sources);
+        status.stages.clone_from(&self.stages);
+        status.bottleneck.clone_from(&self.bottleneck);
+        status
     }
 }
 

@@ -13,3 +13,8 @@ pub mod otlp;
 pub mod traces;
 
 pub use monitor::{Monitor, Tracers};
+
+/// The examples of the guide are compiled and run with the tests.
+#[cfg(all(doctest, feature = "http", feature = "otlp"))]
+#[doc = include_str!("../../../docs/observability.md")]
+mod guide_to_observability {}

@@ -31,14 +31,21 @@ pub use read::{exported, families, join};
 pub use reference::reference;
 pub use runtime::runtime;
 
+use towpath_core::Status;
+
 use crate::Monitor;
 
 impl Monitor {
     /// All figures at this moment: of its pipelines, of the event log where it is written to
     /// files, of the tokio runtime that asks, and what is [shown](Self::show) beside them.
     pub fn families(&self) -> Vec<Family> {
-        let mut families = families(&self.statuses());
-        families.extend(runtime());
+        self.families_of(&self.statuses(), runtime())
+    }
+
+    /// As [`families`](Self::families), where it is known how pipelines and runtime are doing.
+    pub(crate) fn families_of(&self, statuses: &[Status], runtime: Vec<Family>) -> Vec<Family> {
+        let mut families = families(statuses);
+        families.extend(runtime);
         families.extend(read::events(self.events()));
         for extra in self.extras() {
             families.extend(extra.families());

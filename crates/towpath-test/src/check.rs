@@ -5,8 +5,10 @@ use towpath::{
     core::invariants::{Violation, bounded, conserved, figures_agree, settled, told_all},
 };
 
+use crate::metrics;
+
 /// Ends any test: nothing lost or counted twice, nothing without an outcome, never more in
-/// flight than the bound, and all figures of the report agree.
+/// flight than the bound, all figures of the report agree, and Prometheus is told the same.
 ///
 /// # Panics
 /// Panics with the law that does not hold, and the report.
@@ -14,6 +16,9 @@ use towpath::{
 pub fn check(report: &Report) {
     if let Err(violation) = laws(report) {
         panic!("{violation}\n{report}");
+    }
+    if let Err(untrue) = metrics::agree(report) {
+        panic!("{untrue}\n{report}");
     }
 }
 
@@ -45,8 +50,22 @@ pub(crate) fn laws(report: &Report) -> Result<(), Violation> {
         ..
     } = report;
     figures_agree(counts, latency, sources, stages)?;
+    reasons_agree(report)?;
     if matches!(ending, Ending::Finished | Ending::Stopped) {
         sources.iter().try_for_each(told_all)?;
     }
     Ok(())
+}
+
+fn reasons_agree(report: &Report) -> Result<(), Violation> {
+    let (found, expected) = (report.dropped.values().sum(), report.counts.dropped);
+    if found == expected {
+        return Ok(());
+    }
+    Err(Violation::Figures {
+        of: report.name.clone(),
+        law: "what was dropped has a reason",
+        found,
+        expected,
+    })
 }

@@ -34,6 +34,7 @@ mod check;
 mod cue;
 mod hold;
 pub mod layer;
+mod metrics;
 mod outcomes;
 mod paused;
 mod probe;
@@ -44,6 +45,7 @@ mod traces;
 
 pub use check::{assert_no_leaks, check, check as assert_conserved};
 pub use cue::Cue;
+pub use metrics::Metrics;
 pub use outcomes::Outcomes;
 pub use paused::paused;
 pub use probe::{Probe, ProbeAcknowledger, ProbeProducer, ProbeToken};

@@ -2,7 +2,7 @@
 
 use std::sync::Arc;
 
-use super::{Delivered, Header, Receipt, SETTLED};
+use super::{Delivered, Header, Receipt, SETTLED, TRACED};
 use crate::{Message, Outcome};
 
 /// Collects the receipts of messages that are done and settles them in runs.
@@ -54,14 +54,17 @@ impl Settler {
 /// One pass: what is of one source chunk and in a row is settled together.
 fn settle_runs<'a>(indices: &mut Vec<u32>, receipts: impl Iterator<Item = &'a mut Receipt>) {
     let mut run: Option<Run<'_>> = None;
-    for receipt in receipts.filter(|receipt| !receipt.is_settled()) {
+    for receipt in receipts {
+        if receipt.marks & (SETTLED | TRACED) != 0 {
+            // One that is traced is settled by itself.
+            if !receipt.is_settled() {
+                end(run.take(), indices);
+                receipt.settle_now(Outcome::Done);
+            }
+            continue;
+        }
         if !run.as_ref().is_some_and(|run| run.goes_on_with(receipt)) {
             end(run.take(), indices);
-        }
-        if receipt.is_traced() {
-            end(run.take(), indices);
-            receipt.settle_now(Outcome::Done);
-            continue;
         }
         receipt.marks |= SETTLED;
         let receipt = &*receipt;

@@ -64,6 +64,11 @@ impl Journey {
         place.span.as_ref().unwrap_or(&self.root).clone()
     }
 
+    /// When the message came to the place where it is now.
+    pub fn since(&self) -> Duration {
+        lock(&self.place).since
+    }
+
     /// What to send along with what is made of the message.
     pub fn headers(&self) -> Headers {
         self.span().headers()

@@ -35,8 +35,9 @@ impl TracedWrite {
         let first = members.first()?.journey.clone();
         let now = first.now();
         let batch = (info.trigger != Trigger::Chunk).then(|| {
-            let opened = now.saturating_sub(info.age);
-            first.root().start(&Step::Batch { info }, opened)
+            // It may have waited for the sink since it was closed.
+            let opened_at = info.opened_at.unwrap_or(now.saturating_sub(info.age));
+            first.root().start(&Step::Batch { info }, opened_at)
         });
         let send = Step::Send {
             sink,

@@ -15,6 +15,10 @@ use redis::Connection;
 use tempfile::TempDir;
 use tokio::time::Instant;
 use towpath_policy::RedisStore;
+use towpath_test_servers::{WITHOUT, is_unwanted};
+
+/// By this name the tests can do without it.
+const NAME: &str = "redis";
 
 pub(crate) struct Server {
     folder: TempDir,
@@ -35,8 +39,8 @@ impl Server {
     /// A server that answers; `None` where the tests are told to do without.
     #[must_use]
     pub(crate) fn start() -> Option<Self> {
-        if env::var_os("TOWPATH_WITHOUT_SERVERS").is_some_and(|set| set == "1") {
-            eprintln!("not run: TOWPATH_WITHOUT_SERVERS=1");
+        if is_unwanted(NAME) {
+            eprintln!("not run: {WITHOUT} names {NAME}");
             return None;
         }
         let mut server = Self {
@@ -151,6 +155,6 @@ fn program() -> PathBuf {
         .into_iter();
     places.find(|place| place.is_file()).expect(
         "redis-server is needed: `apt-get install redis-server` gets it, REDIS_SERVER says \
-         where it is, TOWPATH_WITHOUT_SERVERS=1 does without these tests",
+         where it is, TOWPATH_WITHOUT_SERVERS=redis does without these tests",
     )
 }

@@ -251,9 +251,16 @@ where
             Ok(()) => {
                 slot.set_context(chunk.context);
                 slot.began(meter.begun());
-                slot.call(chunk.payloads, chunk.receipts, |receipts, result| {
-                    finished.push((receipts, result));
-                })
+                if chunk.receipts.iter().any(Receipt::is_traced) {
+                    let ended = slot.call_traced(chunk.payloads, chunk.receipts);
+                    let before = finished.len();
+                    finished.extend(ended);
+                    finished.len() > before
+                } else {
+                    slot.call(chunk.payloads, chunk.receipts, |receipts, result| {
+                        finished.push((receipts, result));
+                    })
+                }
             }
             Err(error) => {
                 finished.push((chunk.receipts, Err(error)));
@@ -312,7 +319,11 @@ where
                     traced::end(&receipt);
                     self.done.push_back(Message::new(payload, receipt));
                 }
-                Some(Err(error)) => self.ports.failures.fail(receipt, error),
+                Some(Err(error)) => {
+                    let error = error.into();
+                    traced::end_failed(&receipt, &error);
+                    self.ports.failures.fail(receipt, error);
+                }
                 None => {
                     let missing = Failure::retry(MissingResult { index });
                     self.ports.failures.fail(receipt, missing);

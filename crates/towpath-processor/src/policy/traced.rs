@@ -3,7 +3,7 @@
 #[cfg(test)]
 mod tests;
 
-use std::{error::Error, fmt, sync::Arc};
+use std::{error::Error, fmt, sync::Arc, time::Duration};
 
 use tokio::time::Instant;
 use towpath_core::{
@@ -17,8 +17,20 @@ use super::error_kind;
 /// Looks at the call for a traced message: its attempts and waits are children of a span.
 pub(crate) struct TracedCall {
     process: Arc<dyn Span>,
+    approach: Approach,
     stage: StageName,
     ledger: Arc<Ledger>,
+}
+
+/// How a message came to its call. A stage waits for its policies before it takes one: with
+/// the message that is next, or while there is none.
+pub(crate) struct Approach {
+    /// Has the waits before the call.
+    pub(crate) span: Arc<dyn Span>,
+    /// When the message was next in line, at the earliest.
+    pub(crate) since: Duration,
+    /// When the call began.
+    pub(crate) until: Duration,
 }
 
 /// Looks at one attempt.
@@ -34,11 +46,13 @@ impl TracedCall {
     #[expect(clippy::new_ret_no_self, reason = "it is only ever an observer")]
     pub(crate) fn new(
         process: Arc<dyn Span>,
+        approach: Approach,
         stage: StageName,
         ledger: Arc<Ledger>,
     ) -> Arc<dyn CallObserver> {
         Arc::new(Self {
             process,
+            approach,
             stage,
             ledger,
         })
@@ -49,8 +63,10 @@ impl CallObserver for TracedCall {
     fn attempt(&self, number: u32) -> Box<dyn AttemptObserver> {
         let stage = &self.stage;
         let step = Step::Attempt { stage, number };
-        let span = self.process.start(&step, self.ledger.now());
-        let inside = Self::new(span.clone(), stage.clone(), self.ledger.clone());
+        let now = self.ledger.now();
+        let span = self.process.start(&step, now);
+        let approach = Approach::none(&span, now);
+        let inside = Self::new(span.clone(), approach, stage.clone(), self.ledger.clone());
         Box::new(TracedAttempt {
             span,
             inside,
@@ -65,8 +81,38 @@ impl CallObserver for TracedCall {
             stage: &self.stage,
             reason: reason.as_str(),
         };
-        let span = self.process.start(&step, at(from));
-        span.end(&End::Done, at(to));
+        let (from, to) = (at(from), at(to));
+        if let Some((parent, from)) = self.approach.place(&self.process, from, to) {
+            parent.start(&step, from).end(&End::Done, to);
+        }
+    }
+}
+
+// === impl Approach ===
+
+impl Approach {
+    /// Of a call that begins now, in that span.
+    pub(crate) fn none(span: &Arc<dyn Span>, now: Duration) -> Self {
+        Self {
+            span: span.clone(),
+            since: now,
+            until: now,
+        }
+    }
+
+    /// Where a wait belongs, and when it began for this message; `None` where it was over
+    /// before the message was there.
+    fn place<'a>(
+        &'a self,
+        call: &'a Arc<dyn Span>,
+        from: Duration,
+        to: Duration,
+    ) -> Option<(&'a Arc<dyn Span>, Duration)> {
+        if from >= self.until {
+            return Some((call, from));
+        }
+        let from = from.max(self.since);
+        (from < to).then_some((&self.span, from))
     }
 }
 

@@ -65,16 +65,21 @@ impl Meter {
     }
 
     /// All but `kept` of the items that were given are begun.
+    #[inline]
     fn begun(&mut self, kept: usize) {
-        let Some(ledger) = &self.ledger else {
-            return;
-        };
-        let begun = self.given.saturating_sub(kept);
-        if begun > 0 {
+        // Nothing is given where nothing is timed.
+        if self.given > kept {
+            self.count_begun(kept);
+        }
+    }
+
+    fn count_begun(&mut self, kept: usize) {
+        let begun = self.given - kept;
+        self.given = kept;
+        if let Some(ledger) = &self.ledger {
             let at = self.taken_at.unwrap_or_else(|| ledger.now());
             let waited = at.saturating_sub(self.sent_at);
             self.stats.add_queue_time(waited, begun as u64);
-            self.given -= begun;
         }
     }
 }
@@ -156,7 +161,7 @@ impl<I: Send> Inlet<I> for LinkInlet<I> {
         if let Some(meter) = &mut self.meter {
             // What goes back is taken once more: its time is not over yet.
             meter.begun(before);
-            meter.given = inbox.len();
+            meter.given = meter.given.min(inbox.len());
             meter.set_waiting(inbox.len());
         }
         self.receiver.offer_back(chunk);

@@ -72,11 +72,14 @@ impl Figures {
         let now = unix_nanos();
         let statuses = self.monitor.statuses();
         self.starts.note(&statuses, now);
-        let mut families = metrics::families(&statuses);
-        if let Some(runtime) = &self.runtime {
+        // Not the runtime of this thread.
+        let runtime = self.runtime.as_ref().map(|runtime| {
             let _entered = runtime.enter();
-            families.extend(metrics::runtime());
-        }
+            metrics::runtime()
+        });
+        let families = self
+            .monitor
+            .families_of(&statuses, runtime.unwrap_or_default());
         let request = encode::request(families, &self.resource, &self.starts, now);
         request.encode_to_vec().into()
     }

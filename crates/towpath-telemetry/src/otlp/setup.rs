@@ -183,6 +183,8 @@ impl Setup {
         let traces = traces.then(|| provider(&config, &queues));
         let logs = config.logs.is_some().then(|| logger(&config, &queues));
         let monitor = monitor(self.monitor, traces.as_ref(), &config);
+        let counted = queues.clone();
+        monitor.show(move || counted.families());
         let globals = self.install.then(Globals::take).flatten();
         if globals.is_some() {
             set_globals(traces.as_ref(), &config);

@@ -1,6 +1,11 @@
 //! The thread that sends, with a runtime of its own.
 
-use std::{io, sync::Arc, thread, time::Duration};
+use std::{
+    io,
+    sync::{Arc, mpsc},
+    thread,
+    time::Duration,
+};
 
 use bytes::Bytes;
 use opentelemetry::Context;
@@ -20,6 +25,7 @@ use super::{
     spans::SpanSignal,
     worker::work,
 };
+use crate::metrics::{self, Family};
 
 /// What waits to be sent.
 #[derive(Clone, Debug)]
@@ -55,15 +61,25 @@ struct Stop {
 // === impl Sender ===
 
 impl Sender {
+    /// The runtime is made on the thread: one that is dropped on the way, inside of another
+    /// runtime, panics.
     pub(super) fn start(work: Work) -> io::Result<Self> {
-        let runtime = Builder::new_current_thread()
-            .enable_all()
-            .max_blocking_threads(2)
-            .build()?;
         let (stop, stopped) = oneshot::channel();
+        let (ready, is_ready) = mpsc::sync_channel(1);
         let thread = thread::Builder::new()
             .name("towpath-otlp".to_owned())
-            .spawn(move || run(runtime, work, stopped))?;
+            .spawn(move || {
+                let (runtime, made) = match runtime() {
+                    Ok(runtime) => (Some(runtime), Ok(())),
+                    Err(error) => (None, Err(error)),
+                };
+                // Whoever starts the thread waits for this.
+                ready.send(made).ok();
+                if let Some(runtime) = runtime {
+                    run(runtime, work, stopped);
+                }
+            })?;
+        is_ready.recv().map_err(io::Error::other)??;
         Ok(Self { stop, thread })
     }
 
@@ -79,6 +95,13 @@ impl Sender {
         self.stop.send(Stop { within, done }).ok();
         self.thread
     }
+}
+
+fn runtime() -> io::Result<Runtime> {
+    Builder::new_current_thread()
+        .enable_all()
+        .max_blocking_threads(2)
+        .build()
 }
 
 fn run(runtime: Runtime, work: Work, stopped: oneshot::Receiver<Stop>) {
@@ -146,6 +169,25 @@ impl Work {
 // === impl Queues ===
 
 impl Queues {
+    /// What became of everything, as figures.
+    pub(super) fn families(&self) -> Vec<Family> {
+        let signals = [
+            ("spans", self.spans.counts()),
+            ("logs", self.logs.counts()),
+            ("metrics", self.figures.counts()),
+        ];
+        let families = signals.iter().flat_map(|(signal, counts)| {
+            let lost = [
+                ("overflowed", counts.overflowed),
+                ("failed", counts.failed),
+                ("unwanted", counts.unwanted),
+                ("cut_off", counts.cut_off),
+            ];
+            metrics::exported(signal, counts.sent, Some(counts.waiting()), &lost)
+        });
+        families.collect()
+    }
+
     /// Counts what waits as cut off, and takes no more.
     pub(super) fn abandon(&self) {
         self.spans.abandon(|counts| &mut counts.cut_off);

@@ -71,7 +71,7 @@ impl Transport {
             .timer(TokioTimer::new())
             .pool_timer(TokioTimer::new())
             .pool_max_idle_per_host(1)
-            .build(connector(target.timeout)?);
+            .build(connector(&target)?);
         Ok(Self { client, target })
     }
 
@@ -140,21 +140,34 @@ impl fmt::Debug for Transport {
 
 #[cfg(not(feature = "otlp-tls"))]
 #[expect(clippy::unnecessary_wraps, reason = "with TLS it can fail")]
-fn connector(timeout: Duration) -> io::Result<Connector> {
-    Ok(tcp(timeout))
+fn connector(target: &Target) -> io::Result<Connector> {
+    Ok(tcp(target.timeout))
 }
 
-/// With the certificates that the system trusts.
+/// With the certificates that the system trusts, where they are needed.
 #[cfg(feature = "otlp-tls")]
-fn connector(timeout: Duration) -> io::Result<Connector> {
-    let mut tcp = tcp(timeout);
+fn connector(target: &Target) -> io::Result<Connector> {
+    let mut tcp = tcp(target.timeout);
     tcp.enforce_http(false);
-    let connector = hyper_rustls::HttpsConnectorBuilder::new()
-        .with_provider_and_native_roots(rustls::crypto::ring::default_provider())?
-        .https_or_http()
-        .enable_all_versions()
-        .wrap_connector(tcp);
-    Ok(connector)
+    let provider = rustls::crypto::ring::default_provider();
+    let builder = hyper_rustls::HttpsConnectorBuilder::new();
+    let builder = if target.uri.scheme_str() == Some("https") {
+        builder.with_provider_and_native_roots(provider)?
+    } else {
+        builder.with_tls_config(trusting_nobody(provider)?)
+    };
+    let builder = builder.https_or_http().enable_all_versions();
+    Ok(builder.wrap_connector(tcp))
+}
+
+#[cfg(feature = "otlp-tls")]
+fn trusting_nobody(provider: rustls::crypto::CryptoProvider) -> io::Result<rustls::ClientConfig> {
+    let config = rustls::ClientConfig::builder_with_provider(provider.into())
+        .with_safe_default_protocol_versions()
+        .map_err(io::Error::other)?
+        .with_root_certificates(rustls::RootCertStore::empty())
+        .with_no_client_auth();
+    Ok(config)
 }
 
 fn tcp(timeout: Duration) -> HttpConnector {

@@ -34,7 +34,10 @@ fn a_panic_is_an_error_of_its_stage_and_of_its_outcome() {
     tree.assert_nested();
     let process = tree.only("process enrich");
     assert_eq!(process.status.code, "ERROR");
-    assert!(process.status.message.contains("no such order"), "{process:?}");
+    assert!(
+        process.status.message.contains("no such order"),
+        "{process:?}"
+    );
     assert_eq!(*process.attribute("error.type"), "panic");
     let reject = tree.only("reject orders");
     assert_eq!(*reject.attribute("error.type"), "panic");
@@ -83,7 +86,9 @@ poll orders CLIENT
 #[track_caller]
 fn comes_again_as_the_second(tree: &Tree) {
     let polls = tree.named("poll orders").into_iter();
-    let attempts: Vec<_> = polls.map(|poll| poll.attribute("towpath.attempt").clone()).collect();
+    let attempts: Vec<_> = polls
+        .map(|poll| poll.attribute("towpath.attempt").clone())
+        .collect();
     assert_eq!(attempts, [1, 2]);
 }
 

@@ -5,10 +5,10 @@ use std::{
     sync::{Arc, Mutex},
 };
 
+use towpath::BoxError;
 use towpath::core::{
     Acknowledger, Delivery, Headers, Intake, Origin, Outcome, Producer, Received, Settled,
 };
-use towpath::BoxError;
 
 /// Hands out 0, 1, 2.. with the identities `order-0`, `order-1`.., and ends.
 #[derive(Debug)]
@@ -54,10 +54,10 @@ impl Producer for Feed {
                 .headers(headers);
             intake.push(Delivery::new(number, number).with_origin(origin));
         }
-        Ok(match self.waiting.is_empty() {
-            true => Received::End,
-            false => Received::More,
-        })
+        if self.waiting.is_empty() {
+            return Ok(Received::End);
+        }
+        Ok(Received::More)
     }
 
     fn acknowledger(&mut self) -> Option<Told> {
@@ -79,7 +79,9 @@ impl Acknowledger for Told {
     type Token = u64;
 
     async fn settle(&mut self, run: &mut Vec<(u64, Outcome)>) -> Result<Settled, BoxError> {
-        let told = run.drain(..).map(|(number, outcome)| (number, outcome.word()));
+        let told = run
+            .drain(..)
+            .map(|(number, outcome)| (number, outcome.word()));
         let mut all = self.0.lock().unwrap();
         let before = all.len();
         all.extend(told);

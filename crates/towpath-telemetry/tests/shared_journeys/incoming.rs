@@ -19,7 +19,9 @@ fn sampled(sampled: bool) -> Headers {
 
 fn pipeline(name: &str, headers: impl IntoIterator<Item = Headers>) -> Pipeline {
     Flow::from(Source::new("orders", Feed::with_headers(headers)))
-        .process(Processor::new("parse", |n: u64| async move { Ok::<_, BoxError>(n) }))
+        .process(Processor::new("parse", |n: u64| async move {
+            Ok::<_, BoxError>(n)
+        }))
         .sink(SinkStage::of("table", Topic::default()))
         .named(name)
 }
@@ -30,7 +32,10 @@ fn of_a_message_that_its_sender_does_not_trace_nothing_is_sent_whatever_the_rati
         return;
     };
     let otlp = setup("refused", &receiver, Protocol::Http).start().unwrap();
-    let report = run(&otlp, pipeline("not traced by the sender", vec![sampled(false); 100]));
+    let report = run(
+        &otlp,
+        pipeline("not traced by the sender", vec![sampled(false); 100]),
+    );
     assert_eq!(report.counts.done, 100);
     assert_eq!(sent(otlp), 0);
     let requests = receiver.requests(|all| !all.is_empty(), crate::PATIENCE);

@@ -1,6 +1,8 @@
 //! The trace of a message that was rejected, and of its letter.
 
-use towpath::{policy::HttpStatus, prelude::*};
+use std::io;
+
+use towpath::prelude::*;
 use towpath_telemetry::otlp::Protocol;
 use towpath_test::Recorder;
 
@@ -15,11 +17,11 @@ use crate::{
 const TREE: &str = "\
 poll orders CLIENT
   queue price INTERNAL
-  process price CONSUMER ERROR 422
+  process price CONSUMER ERROR timeout
   queue letters INTERNAL
   send letters CLIENT
   create letters PRODUCER
-  reject orders CLIENT UNSET 422
+  reject orders CLIENT UNSET timeout
   poll repeated CLIENT
     queue table INTERNAL
     send table CLIENT
@@ -34,7 +36,9 @@ fn a_dead_letter_says_why_and_whoever_repeats_it_goes_on_with_its_trace() {
     };
     let otlp = setup("letters", &receiver, Protocol::Grpc).start().unwrap();
     let (letters, topic) = (Recorder::<DeadLetter>::new(), Topic::default());
-    let price = Processor::new("price", |_: u64| async move { Err::<u64, _>(HttpStatus(422)) });
+    let price = Processor::new("price", |_: u64| async move {
+        Err::<u64, _>(io::Error::new(io::ErrorKind::TimedOut, "no price in time"))
+    });
     let rejected = Flow::from(Source::new("orders", Feed::new(1)))
         .process(price)
         .sink(SinkStage::of("table", topic.clone()))
@@ -52,11 +56,14 @@ fn a_dead_letter_says_why_and_whoever_repeats_it_goes_on_with_its_trace() {
     tree.assert_connected("");
     tree.assert_nested();
     let process = tree.only("process price");
-    assert_eq!(process.status.message, "HTTP status 422");
+    assert_eq!(process.status.message, "no price in time");
     let reject = tree.only("reject orders");
     assert_eq!(*reject.attribute("towpath.outcome"), "rejected");
     assert_eq!(*reject.attribute("towpath.outcome.stage"), "price");
-    assert_eq!(*reject.attribute("towpath.outcome.reason"), "HTTP status 422");
+    assert_eq!(
+        *reject.attribute("towpath.outcome.reason"),
+        "no price in time"
+    );
     let create = tree.only("create letters");
     assert_eq!(*create.attribute("messaging.message.id"), "order-0");
     let send = tree.only("send letters");

@@ -28,7 +28,9 @@ fn spans_and_log_records_of_ones_own_code_are_in_the_trace_of_the_message() {
     let Some(receiver) = receiver() else {
         return;
     };
-    let otlp = setup("own spans", &receiver, Protocol::Grpc).start().unwrap();
+    let otlp = setup("own spans", &receiver, Protocol::Grpc)
+        .start()
+        .unwrap();
     let look_up = Processor::new("enrich", |order: u64| async move {
         info!("begins");
         async {
@@ -50,7 +52,7 @@ fn spans_and_log_records_of_ones_own_code_are_in_the_trace_of_the_message() {
         .named("own spans")
         .telemetry(otlp.monitor());
     let runtime = runtime(&otlp);
-    let report = runtime.block_on(async { tokio::spawn(pipeline.run()).await.unwrap() });
+    let report = runtime.block_on(pipeline.run());
     drop(runtime);
     towpath_test::assert_no_leaks(&report.unwrap());
     let tree = arrived(&receiver, sent(otlp));
@@ -73,5 +75,8 @@ fn spans_and_log_records_of_ones_own_code_are_in_the_trace_of_the_message() {
     assert_eq!(place("found"), id(look_up));
     assert_eq!(place("added"), id(add_up));
     let found = logs.iter().find(|log| log.body == "found").unwrap();
-    assert_eq!((&*found.severity, &found.attributes["answer"]), ("INFO", &42.into()));
+    assert_eq!(
+        (&*found.severity, &found.attributes["answer"]),
+        ("INFO", &42.into())
+    );
 }

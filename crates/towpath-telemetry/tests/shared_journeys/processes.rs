@@ -53,7 +53,9 @@ fn receive(endpoint: String) {
     let otlp = otlp.start().unwrap();
     let lines = io::stdin().lines().map(|line| headers(&line.unwrap()));
     let pipeline = Flow::from(Source::new("lines", Feed::with_headers(lines)))
-        .process(Processor::new("parse", |n: u64| async move { Ok::<_, BoxError>(n) }).concurrency(1))
+        .process(
+            Processor::new("parse", |n: u64| async move { Ok::<_, BoxError>(n) }).concurrency(1),
+        )
         .batch(Batcher::new("rows").max_messages(2).max_wait(PATIENCE))
         .sink(SinkStage::of("table", Topic::default()))
         .named("receives");
@@ -132,11 +134,18 @@ fn goes_on_in_the_other_process(tree: &Tree) {
     let received = tree.only("poll lines");
     let created = tree.parent(received).unwrap();
     assert_eq!(created.name, "create pipe");
-    assert_eq!((created.service(), received.service()), ("sending", "receiving"));
+    assert_eq!(
+        (created.service(), received.service()),
+        ("sending", "receiving")
+    );
     // The parent is in another process: bits 8 and 9 say so.
     assert_eq!(received.flags, 0x301);
     let is_of_receiver = |span: &&SpanLine| span.service() == "receiving";
     let received = tree.spans().iter().filter(is_of_receiver);
     assert!(received.clone().count() >= 6);
-    assert!(received.into_iter().all(|span| span.start_ns >= created.start_ns));
+    assert!(
+        received
+            .into_iter()
+            .all(|span| span.start_ns >= created.start_ns)
+    );
 }

@@ -4,7 +4,7 @@ use std::sync::{Arc, Mutex};
 
 use towpath::{Batch, BoxError, Headers, Sink, Written};
 
-/// A database, as far as traces know.
+/// A topic of NATS, as far as traces know.
 #[derive(Clone, Debug, Default)]
 pub(crate) struct Topic(Arc<Mutex<Vec<(u64, Headers)>>>);
 

@@ -22,11 +22,11 @@ use crate::{
     tree::{Tree, attributes, header, id, links},
 };
 
-const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
-const SENDER: &str = "b7ad6b7169203331";
+pub(crate) const TRACE: &str = "0af7651916cd43dd8448eb211c80319c";
+pub(crate) const SENDER: &str = "b7ad6b7169203331";
 
 /// Message 0 fails twice and succeeds; the others pass, one each half second.
-fn pipeline(name: &str, feed: Feed, topic: &Topic) -> Pipeline {
+pub(crate) fn pipeline(name: &str, feed: Feed, topic: &Topic) -> Pipeline {
     let tries = Arc::new(AtomicU32::new(0));
     let fetch = Processor::new("fetch", move |number: u64| {
         let tries = tries.clone();
@@ -42,7 +42,8 @@ fn pipeline(name: &str, feed: Feed, topic: &Topic) -> Pipeline {
             }
         }
     });
-    let passes = |name| Processor::new(name, |number: u64| async move { Ok::<_, BoxError>(number) });
+    let passes =
+        |name| Processor::new(name, |number: u64| async move { Ok::<_, BoxError>(number) });
     Flow::from(Source::new("orders", feed))
         .process(passes("parse"))
         .process(
@@ -62,7 +63,7 @@ fn pipeline(name: &str, feed: Feed, topic: &Topic) -> Pipeline {
 }
 
 /// Message 1 comes with a trace.
-fn feed() -> Feed {
+pub(crate) fn feed() -> Feed {
     let traced = [
         traceparent(TRACE, SENDER, true),
         ("tracestate", "vendor=7".to_owned()),
@@ -73,7 +74,7 @@ fn feed() -> Feed {
 }
 
 /// Fails twice, waits for the rate limit, and is in a batch with others.
-const TRIED: &str = "\
+pub(crate) const TRIED: &str = "\
 poll orders CLIENT
   queue parse INTERNAL
   process parse CONSUMER
@@ -85,8 +86,8 @@ poll orders CLIENT
     wait fetch INTERNAL
     attempt fetch INTERNAL
   queue enrich INTERNAL
+  wait enrich INTERNAL
   process enrich CONSUMER
-    wait enrich INTERNAL
     attempt enrich INTERNAL
   queue table INTERNAL
   create table PRODUCER
@@ -94,7 +95,7 @@ poll orders CLIENT
 ";
 
 /// Is the first in its batch.
-const FIRST: &str = "\
+pub(crate) const FIRST: &str = "\
 poll orders CLIENT
   queue parse INTERNAL
   process parse CONSUMER
@@ -112,7 +113,7 @@ poll orders CLIENT
 ";
 
 /// What the spans of message 0 say, from the top to the bottom.
-fn expected(pipeline: &str) -> Vec<Value> {
+pub(crate) fn expected(pipeline: &str) -> Vec<Value> {
     let own = |stage: &str| json!({"towpath.pipeline": pipeline, "towpath.stage": stage});
     let operation = |stage: &str, system: &str, name: &str, kind: &str| {
         let words = json!({
@@ -131,7 +132,10 @@ fn expected(pipeline: &str) -> Vec<Value> {
         })
     };
     let process = |stage: &str, attempt: u32| {
-        merged(operation(stage, "kafka", "process", "process"), message(attempt))
+        merged(
+            operation(stage, "kafka", "process", "process"),
+            message(attempt),
+        )
     };
     let attempt = |stage: &str, number: u32| merged(own(stage), json!({"towpath.attempt": number}));
     let wait = |stage: &str, why: &str| merged(own(stage), json!({"towpath.wait.reason": why}));
@@ -150,8 +154,8 @@ fn expected(pipeline: &str) -> Vec<Value> {
         wait("fetch", "backoff"),
         attempt("fetch", 3),
         own("enrich"),
-        process("enrich", 3),
         wait("enrich", "rate_limit"),
+        process("enrich", 3),
         attempt("enrich", 3),
         own("table"),
         merged(create, json!({"messaging.message.id": "order-0"})),
@@ -173,7 +177,9 @@ fn shows_the_whole_journey(protocol: Protocol) {
     };
     let (feed, topic) = (feed(), Topic::default());
     let told = feed.told();
-    let otlp = setup("orders-service", &receiver, protocol).start().unwrap();
+    let otlp = setup("orders-service", &receiver, protocol)
+        .start()
+        .unwrap();
     let name = format!("orders by {protocol:?}");
     run(&otlp, pipeline(&name, feed, &topic));
     let all = arrived(&receiver, sent(otlp));
@@ -190,7 +196,10 @@ fn shows_the_whole_journey(protocol: Protocol) {
 
 fn is_from_the_service(all: &Tree) {
     for span in all.spans() {
-        assert_eq!((span.service(), &*span.scope), ("orders-service", "towpath"));
+        assert_eq!(
+            (span.service(), &*span.scope),
+            ("orders-service", "towpath")
+        );
         // Sampled, and whether the parent is elsewhere is known.
         let remote = span.parent_span_id == SENDER;
         assert_eq!(span.flags, if remote { 0x301 } else { 0x101 }, "{span:?}");
@@ -206,11 +215,18 @@ fn is_one_trace_without_a_sender(tree: &Tree, pipeline: &str) {
         assert_eq!(*found, expected);
     }
     let attempts = tree.named("attempt fetch");
-    assert_eq!(attempts[0].status.message, "the attempt took longer than 200ms");
+    assert_eq!(
+        attempts[0].status.message,
+        "the attempt took longer than 200ms"
+    );
     assert_eq!(attempts[1].status.message, "HTTP status 429");
     assert!(took(attempts[0]) >= Duration::from_millis(200));
     let waits = tree.named("wait fetch");
-    assert!(waits.iter().all(|wait| took(wait) >= Duration::from_millis(30)));
+    assert!(
+        waits
+            .iter()
+            .all(|wait| took(wait) >= Duration::from_millis(30))
+    );
     // The others took the budget of the first one and a half seconds.
     assert!(took(tree.only("wait enrich")) > Duration::from_millis(1));
 }
@@ -236,9 +252,19 @@ fn is_in_one_batch(all: &Tree) {
     assert_eq!(*batch.attribute("messaging.batch.message_count"), 4);
     assert_eq!(*batch.attribute("towpath.batch.trigger"), "count");
     let age = batch.attribute("towpath.batch.age").as_f64().unwrap();
-    assert!((1.0..30.0).contains(&age), "the rate limit let one in each half second: {age}");
-    assert_eq!(*all.only("send table").attribute("messaging.batch.message_count"), 4);
-    assert!(batch.attribute("messaging.message.id").is_null(), "it is of many");
+    assert!(
+        (1.0..30.0).contains(&age),
+        "the rate limit let one in each half second: {age}"
+    );
+    assert_eq!(
+        *all.only("send table")
+            .attribute("messaging.batch.message_count"),
+        4
+    );
+    assert!(
+        batch.attribute("messaging.message.id").is_null(),
+        "it is of many"
+    );
 }
 
 /// What is sent has the context of its own message.

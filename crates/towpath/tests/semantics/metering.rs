@@ -2,6 +2,7 @@
 
 mod batches;
 mod bottlenecks;
+mod live;
 mod looking;
 mod queues;
 mod sources;

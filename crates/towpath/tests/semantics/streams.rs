@@ -68,7 +68,7 @@ async fn a_message_that_was_tried_in_place_comes_again_with_those_attempts_count
             receipt.settle(Outcome::Done);
         }
     }
-    running.join().await.unwrap();
+    assert_no_leaks(&running.join().await.unwrap());
     assert_eq!(seen, [1, 4, 7]);
     assert_eq!(outcomes.words().last(), Some(&(0, "done")));
 }

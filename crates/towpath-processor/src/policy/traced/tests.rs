@@ -103,7 +103,8 @@ where
     let begun = Instant::now();
     let ledger = Arc::new(Ledger::new(move || begun.elapsed()));
     let process: Arc<dyn Span> = Arc::new(Noted::named(&shared, "process".into()));
-    let observer = TracedCall::new(process, StageName::from("price"), ledger);
+    let approach = Approach::none(&process, ledger.now());
+    let observer = TracedCall::new(process, approach, StageName::from("price"), ledger);
     let within = tokio::time::timeout(Duration::from_secs(1), async {
         std::future::poll_fn(|cx| service.poll_ready(cx)).await?;
         let call = {
@@ -174,4 +175,53 @@ async fn the_attempt_is_the_current_span_of_the_service_and_the_parent_of_calls_
     ];
     assert_eq!(noted(outside).await, expected);
     assert!(trace::current().is_none());
+}
+
+#[test]
+fn a_wait_before_the_call_is_of_the_message_only_since_that_was_there() {
+    let shared = Arc::new(Shared::default());
+    let span = |name: &str| -> Arc<dyn Span> { Arc::new(Noted::named(&shared, name.to_owned())) };
+    let (root, call) = (span("root"), span("process"));
+    let approach = Approach {
+        span: root.clone(),
+        since: ms(100),
+        until: ms(300),
+    };
+    let place = |from, to| {
+        let (parent, from) = approach.place(&call, ms(from), ms(to))?;
+        Some((parent.id().span, from))
+    };
+    assert_eq!(place(0, 300), Some((root.id().span, ms(100))));
+    assert_eq!(place(200, 300), Some((root.id().span, ms(200))));
+    assert_eq!(place(0, 50), None);
+    assert_eq!(place(0, 100), None);
+    assert_eq!(place(300, 400), Some((call.id().span, ms(300))));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_wait_before_the_call_is_the_messages_and_as_long_as_that_was_there() {
+    let shared = Arc::new(Shared::default());
+    let begun = Instant::now();
+    let ledger = Arc::new(Ledger::new(move || begun.elapsed()));
+    let span = |name: &str| -> Arc<dyn Span> { Arc::new(Noted::named(&shared, name.into())) };
+    let approach = Approach {
+        span: span("root"),
+        since: ms(100),
+        until: ms(300),
+    };
+    let stage = StageName::from("price");
+    let observer = TracedCall::new(span("process"), approach, stage, ledger);
+    sleep(ms(500)).await;
+    for (from, to) in [(20, 90), (50, 250), (200, 300), (300, 400)] {
+        observer.waited(WaitReason::RateLimit, begun + ms(from), begun + ms(to));
+    }
+    let expected = [
+        "root > wait price rate_limit at 100",
+        "wait price rate_limit: done at 250",
+        "root > wait price rate_limit at 200",
+        "wait price rate_limit: done at 300",
+        "process > wait price rate_limit at 300",
+        "wait price rate_limit: done at 400",
+    ];
+    assert_eq!(*shared.notes.lock().unwrap(), expected);
 }

@@ -203,6 +203,7 @@ async fn status_and_report_show_each_policy_of_a_stage() {
     assert_eq!(handle.policies("plain").unwrap(), []);
     assert!(handle.policies("nobody").is_err());
     let report = running.join().await.unwrap();
+    assert_no_leaks(&report);
     assert_eq!(report.stages[0].policies, [timeout]);
     let json = serde_json::to_value(&report.stages).unwrap();
     assert_eq!(json[0]["policies"][0]["policy"], "timeout");
@@ -216,6 +217,7 @@ async fn a_pipeline_reports_even_if_its_policies_panic_when_asked() {
         ..Fake::default()
     });
     let report = pipeline(&Cue::new(), &policies, 0).run().await.unwrap();
+    assert_no_leaks(&report);
     assert_eq!(report.counts.done, 1000);
     assert_eq!(report.stages[0].policies, []);
 }
@@ -237,7 +239,7 @@ async fn what_a_policy_does_by_itself_is_an_event_of_its_stage_until_the_pipelin
         event.stage == StageName::from("policed") && said(&event.kind) == said(&opened)
     });
     assert_eq!(told, 1);
-    running.join().await.unwrap();
+    assert_no_leaks(&running.join().await.unwrap());
     assert!(policies.listener().is_none(), "though the handle lives on");
     assert_eq!(handle.policies("policed").unwrap().len(), 1);
 }

@@ -35,6 +35,8 @@ async fn the_last_status_holds_the_figures_of_the_report() {
     let status = pipeline.status();
     assert_eq!(status.phase, Phase::Stopped);
     assert_eq!(status.elapsed, report.elapsed(), "the clock has stopped");
+    let same = serde_json::to_value(report.status()).unwrap();
+    assert_eq!(serde_json::to_value(&status).unwrap(), same);
     let (status, report) = (
         serde_json::to_value(&status).unwrap(),
         serde_json::to_value(&report).unwrap(),

@@ -1,6 +1,7 @@
 //! Attempts, and what a message waits for between them, are children of its stage's span.
 
 use super::*;
+use towpath::producer::IntervalSource;
 
 use std::sync::atomic::{AtomicU32, Ordering::SeqCst};
 
@@ -74,6 +75,10 @@ async fn a_wait_for_the_rate_limit_shows_in_the_trace_of_the_message_that_waited
     assert_eq!(waits.len(), 1, "{}", traces.tree());
     let waited = waits[0].end.unwrap() - waits[0].start;
     assert!(waited > SECOND / 2, "{waited:?}");
+    // The stage takes no message before it may work on it.
+    let second = &traces.named("process fetch")[1];
+    assert_eq!(waits[0].parent, second.parent, "{}", traces.tree());
+    assert!(waits[0].end.unwrap() <= second.start);
     let attempts = traces.named("attempt fetch 1");
     assert_eq!(attempts.len(), 2);
 }
@@ -108,4 +113,24 @@ async fn code_of_an_attempt_is_in_the_span_of_the_attempt() {
     .await;
     let attempt = traces.named("attempt fetch 1")[0].id;
     assert_eq!(*seen.lock().unwrap(), Some(attempt));
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_comes_when_there_is_budget_has_waited_for_none() {
+    let traces = Traces::new();
+    let ticks = IntervalSource::new(2 * SECOND).limit(3);
+    let report = Flow::from(Source::new("ticks", ticks))
+        .process(
+            Processor::new("fetch", |_| async move { Ok::<_, BoxError>(()) })
+                .concurrency(1)
+                .rate_limit(RateLimit::per_second(1).burst(1)),
+        )
+        .sink(Recorder::new().sink("kept"))
+        .telemetry(traces.clone())
+        .run()
+        .await
+        .unwrap();
+    traces.check(&report);
+    assert_eq!(traces.named("attempt fetch 1").len(), 3);
+    assert_eq!(traces.named("wait fetch rate_limit"), [], "{}", traces.tree());
 }

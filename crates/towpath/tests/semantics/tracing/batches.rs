@@ -61,3 +61,22 @@ async fn a_batch_that_panics_in_the_sink_ends_so_with_all_its_members() {
         assert!(!spans.is_empty());
     }
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_batch_that_waits_for_its_sink_is_there_since_it_was_opened() {
+    let (source, _) = TestSource::of(0..4);
+    let traces = Traces::new();
+    let report = Flow::from(source)
+        .batch(Batcher::new("two").max_messages(2))
+        .sink(Recorder::new().delay(SECOND).sink("table"))
+        .telemetry(traces.clone())
+        .run()
+        .await
+        .unwrap();
+    traces.check(&report);
+    let batches = traces.named("batch two 2");
+    let times: Vec<_> = batches.iter().map(|b| (b.start, b.end.unwrap())).collect();
+    assert_eq!(times, [(Duration::ZERO, SECOND), (Duration::ZERO, 2 * SECOND)]);
+    let sent = traces.named("send table 2");
+    assert_eq!(sent[1].start, SECOND);
+}

@@ -118,3 +118,13 @@ async fn a_source_that_cannot_be_told_shows_it_in_the_settlement() {
     traces.check(&report);
     assert_eq!(traces.named("settle done")[0].how, "_OTHER");
 }
+
+#[tokio::test(start_paused = true)]
+async fn a_message_that_fails_alone_of_its_chunk_ends_with_the_kind_of_its_error() {
+    let chunk = Processor::chunk("broken", |all: Vec<i32>| async move {
+        let busy = |_| Err::<i32, _>(towpath::policy::HttpStatus(503));
+        Ok::<_, BoxError>(all.into_iter().map(busy).collect())
+    });
+    let (traces, ..) = run_one(chunk).await;
+    assert_eq!(traces.named("process broken")[0].how, "503");
+}
