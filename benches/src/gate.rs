@@ -17,26 +17,36 @@ pub struct Limit {
 
 /// What may not be exceeded: what was measured, and three percent. The goals, which are lower,
 /// stand in `docs/numbers.md`. Raise a limit only together with the reason for it.
-pub const LIMITS: [Limit; 6] = [
+pub const LIMITS: [Limit; 8] = [
     Limit {
         case: "bare/towpath",
-        instructions: Some(400.0),
+        instructions: Some(415.0),
         allocations: 0.02,
     },
     Limit {
         case: "batched/towpath",
-        instructions: Some(565.0),
+        instructions: Some(593.0),
         allocations: 0.03,
     },
     Limit {
         case: "yielding/towpath",
-        instructions: Some(1130.0),
+        instructions: Some(1199.0),
         allocations: 0.03,
     },
     Limit {
         case: "policed/towpath",
         instructions: Some(1800.0),
         allocations: 0.03,
+    },
+    Limit {
+        case: "watched/towpath",
+        instructions: Some(615.0),
+        allocations: 0.03,
+    },
+    Limit {
+        case: "watched/everything",
+        instructions: Some(2300.0),
+        allocations: 0.75,
     },
     Limit {
         case: "calls/towpath",

@@ -42,7 +42,7 @@ OTLP by gRPC      {grpc}
 OTLP by HTTP      {http}
 what it says      {}
 
-It keeps traces in memory, until Ctrl-C. In another terminal:
+It takes traces only, and keeps them in memory, until Ctrl-C. In another terminal:
 
   cargo run --release --example flights -- --otlp {grpc}
   curl '{query}/api/services'

@@ -10,6 +10,7 @@ mod markdown;
 mod services;
 mod test;
 mod tidy;
+mod trace_picture;
 mod workspace;
 
 use std::path::Path;
@@ -25,6 +26,9 @@ Commands:
                            Prometheus with apt-get, as root or with sudo; Jaeger, built with Go,
                            and a Python for the OTLP receiver in a cache folder
   jaeger                   a Jaeger that keeps its traces in memory, until Ctrl-C
+  trace-picture            renews docs/observability/trace.svg: runs the example `journey` against
+                           a Jaeger of its own, and draws two of its traces
+  trace-picture URL FILE   draws the trace at URL, http://127.0.0.1:16686/api/traces/ID, as SVG
   bench [--gate] [--json]  the measurements; --gate fails when a limit is passed,
                            --json prints one line of JSON per benchmark
 ";
@@ -44,6 +48,8 @@ fn dispatch(root: &Path, words: &[&str]) -> ExitCode {
         ["tidy"] => tidy::run(root),
         ["services"] => services::run(root),
         ["jaeger"] => jaeger::run(),
+        ["trace-picture"] => trace_picture::renew(root),
+        ["trace-picture", address, file] => trace_picture::run(address, file),
         ["bench", rest @ ..] if rest.iter().all(|arg| bench::FLAGS.contains(arg)) => {
             bench::run(root, rest)
         }

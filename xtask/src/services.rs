@@ -33,7 +33,7 @@ struct Service {
 /// The quick ones first.
 const SERVICES: [Service; 4] = [
     Service {
-        name: REDIS,
+        name: "redis",
         is_there: || package::REDIS.is_there(),
         provide: |root| package::REDIS.provide(root),
     },
@@ -54,7 +54,8 @@ const SERVICES: [Service; 4] = [
     },
 ];
 
-pub(crate) const REDIS: &str = "redis";
+/// How many there are.
+pub(crate) const COUNT: usize = SERVICES.len();
 
 /// A service that is not there, and why.
 #[derive(Debug)]

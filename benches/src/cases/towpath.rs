@@ -126,7 +126,11 @@ pub(super) fn policed_by(
     told.confirms(&tally)
 }
 
-pub(super) fn in_batches(runtime: &Runtime, messages: u32, tune: impl FnOnce(Pipeline) -> Pipeline) -> Counts {
+pub(super) fn in_batches(
+    runtime: &Runtime,
+    messages: u32,
+    tune: impl FnOnce(Pipeline) -> Pipeline,
+) -> Counts {
     let (told, tally) = (Told::shared(), Tally::shared());
     let flow = Flow::from(numbered(source(messages), Some(&told))).process(one_by_one());
     finish(

@@ -2,7 +2,7 @@
 
 use std::{any::Any, fmt, sync::Arc, time::Duration};
 
-use crate::{Headers, Origin, StageName};
+use crate::{Headers, Origin, StageName, trace::Span};
 
 /// Why a batch was closed.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -62,7 +62,7 @@ pub struct BatchInfo {
 pub struct Batch<T> {
     items: Vec<T>,
     origins: Vec<Origin>,
-    traces: Vec<(usize, Headers)>,
+    traces: Vec<(usize, Arc<dyn Span>)>,
     info: BatchInfo,
 }
 
@@ -169,18 +169,20 @@ impl<T> Batch<T> {
         self.origins.get(index)
     }
 
-    /// With the headers of the traces of those that are traced, by their place.
+    /// With the spans of those that are traced, by their place.
     #[must_use]
-    pub fn with_traces(mut self, traces: Vec<(usize, Headers)>) -> Self {
+    pub fn with_traces(mut self, traces: Vec<(usize, Arc<dyn Span>)>) -> Self {
         self.traces = traces;
         self
     }
 
     /// What to send along with an item, so that its receiver goes on with its trace; `None`
     /// where its message is not traced.
-    pub fn trace(&self, index: usize) -> Option<&Headers> {
-        let traced = self.traces.iter().find(|(place, _)| *place == index);
-        traced.map(|(_, headers)| headers)
+    pub fn trace(&self, index: usize) -> Option<Headers> {
+        let found = self
+            .traces
+            .binary_search_by_key(&index, |(place, _)| *place);
+        found.ok().map(|traced| self.traces[traced].1.headers())
     }
 
     /// Takes the payloads out.

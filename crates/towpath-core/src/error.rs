@@ -1,6 +1,6 @@
 //! Errors as users bring them, and how to find one along a chain.
 
-use std::{any::Any, error::Error};
+use std::{any::Any, borrow::Cow, error::Error, sync::OnceLock};
 
 /// Any error that a user's code may return.
 pub type BoxError = Box<dyn Error + Send + Sync + 'static>;
@@ -46,19 +46,26 @@ impl Panicked {
     }
 }
 
-/// What kind of error it is, as traces and metrics name it: one of few words.
+/// Names errors that this crate does not know; `None` for those it does not know either.
+pub type ErrorNames = fn(&(dyn Error + 'static)) -> Option<Cow<'static, str>>;
+
+static NAMES: OnceLock<ErrorNames> = OnceLock::new();
+
+/// Asks `names` too what kind an error is, in this process. Only the first call counts: the
+/// engine makes it, with the errors of its policies, as a pipeline starts.
+pub fn name_errors(names: ErrorNames) {
+    NAMES.get_or_init(|| names);
+}
+
+/// What kind of error it is, as traces name it: one of few words.
 ///
 /// `_OTHER` is OpenTelemetry's word for a kind that nobody has named.
-pub fn error_kind(error: &(dyn Error + 'static)) -> &'static str {
+pub fn error_kind(error: &(dyn Error + 'static)) -> Cow<'static, str> {
     if find::<Panicked>(error).is_some() {
-        return "panic";
+        return Cow::Borrowed("panic");
     }
-    if let Some(io) = find::<std::io::Error>(error)
-        && io.kind() == std::io::ErrorKind::TimedOut
-    {
-        return "timeout";
-    }
-    "_OTHER"
+    let named = NAMES.get().and_then(|names| names(error));
+    named.unwrap_or(Cow::Borrowed("_OTHER"))
 }
 
 /// A source that failed for good: trying again would change nothing.

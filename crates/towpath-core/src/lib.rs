@@ -54,7 +54,7 @@ pub use bottleneck::{Load, bottleneck};
 pub use bundle::{Bundle, Pool};
 pub use control::StageControl;
 pub use dead_letter::{DeadLetter, Original};
-pub use error::{BoxError, Panicked, Permanent, error_kind, find};
+pub use error::{BoxError, ErrorNames, Panicked, Permanent, error_kind, find, name_errors};
 pub use failure::Failure;
 pub use failure_route::{FailureContext, FailureHook, FailureRoute};
 pub use guarantee::{Guarantee, Redelivery, Settlement, SinkPromise};

@@ -186,13 +186,7 @@ impl Delivered {
         self.ledger.now().saturating_sub(self.emitted_at)
     }
 
-    fn settle(
-        &self,
-        index: u32,
-        mut outcome: Outcome,
-        abandoned: bool,
-        journey: Option<&Journey>,
-    ) {
+    fn settle(&self, index: u32, mut outcome: Outcome, abandoned: bool, journey: Option<&Journey>) {
         if abandoned {
             let origin = self.origins.get(index as usize).cloned();
             self.ledger.note_abandoned(origin.unwrap_or_default());

@@ -211,7 +211,7 @@ impl<'a> End<'a> {
     /// With an error whose kind is not known.
     pub fn failed(error: &'a (dyn Error + 'static)) -> Self {
         Self::Failed {
-            kind: Cow::Borrowed(crate::error_kind(error)),
+            kind: crate::error_kind(error),
             error,
         }
     }

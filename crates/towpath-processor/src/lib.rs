@@ -41,6 +41,6 @@ pub use call::{Call, Carry, InContext, Plain};
 pub use chunked::ChunkProcessor;
 pub use discipline::{ByKey, Discipline, LaneHalted, Lanes, Order, Ordered, Reorder, Unordered};
 pub use operator::{Chunked as ChunkInlet, FusedInlet, FusedOutlet, Operator};
-pub use policy::{Absent, Bare, Guard, Guarded, Part, Stack, StackOf, ToStack};
+pub use policy::{Absent, Bare, Guard, Guarded, Part, Stack, StackOf, ToStack, name_errors};
 pub use processor::{FnService, Processor};
 pub use reply::{Maybe, Parts, Reply, Single};

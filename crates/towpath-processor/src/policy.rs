@@ -16,7 +16,7 @@ use tower_service::Service;
 use towpath_core::{PolicyControl, StageInfo};
 
 pub use bare::Bare;
-pub(crate) use error_kind::error_kind;
+pub use error_kind::name_errors;
 pub use part::{Absent, Part};
 pub(crate) use read_error::read_error;
 pub use stack::{Stack, StackOf, ToStack};

@@ -53,6 +53,9 @@ pub(crate) trait Held {
     fn end_trace(&self) {}
 }
 
+/// What a call was for, and what it came to.
+pub(crate) type Ended<H, R, E> = (H, Result<R, E>);
+
 /// Whose panic it was.
 pub(crate) enum Broken<H> {
     /// A call, and what it was for.
@@ -321,7 +324,7 @@ where
         &mut self,
         request: Q,
         held: H,
-    ) -> Option<(H, Result<S::Response, S::Error>)> {
+    ) -> Option<Ended<H, S::Response, S::Error>> {
         *self.touched = Some(self.index);
         self.slot.held = Some(held);
         self.slot.begin_span(self.stage);

@@ -8,7 +8,7 @@ use towpath_core::{
 };
 use towpath_policy::observe::{self, CallObserver};
 
-use crate::policy::{Approach, TracedCall, error_kind};
+use crate::policy::{Approach, TracedCall};
 
 /// The span of a call in flight, and who looks at its attempts.
 pub(crate) struct Traced {
@@ -98,7 +98,7 @@ fn leave_failed(receipt: &Receipt, error: &BoxError) {
     if is_dropped {
         end_as(receipt, &End::Done);
     } else {
-        end_as(receipt, &End::failed_as(error_kind(&**error), &**error));
+        end_as(receipt, &End::failed(&**error));
     }
 }
 
@@ -111,6 +111,8 @@ fn end_as(receipt: &Receipt, end: &End<'_>) {
 
 impl fmt::Debug for Traced {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Traced").field("span", &self.span).finish()
+        f.debug_struct("Traced")
+            .field("span", &self.span)
+            .finish_non_exhaustive()
     }
 }

@@ -48,8 +48,8 @@ pub use ingress::{
 };
 pub use interval::{IntervalSource, ZeroPeriod};
 pub use iter::{BlockingIter, IterSource};
-pub use redeliver::{GivenUp, Redeliver, RedeliverToken, Redeliveries};
 pub use reach::Reach;
+pub use redeliver::{GivenUp, Redeliver, RedeliverToken, Redeliveries};
 pub use settle::SettleStats;
 pub use source::{Source, SourceContext, SourceWorks};
 pub use stream::StreamSource;

@@ -203,11 +203,7 @@ impl<K> State<K> {
     }
 
     /// Exchanges what is settled for the empty `run`; `false` when there will be no more.
-    fn take(
-        &mut self,
-        run: &mut Vec<(K, Outcome)>,
-        traced: &mut Vec<Arc<dyn Span>>,
-    ) -> Poll<bool> {
+    fn take(&mut self, run: &mut Vec<(K, Outcome)>, traced: &mut Vec<Arc<dyn Span>>) -> Poll<bool> {
         if !self.settled.is_empty() {
             mem::swap(run, &mut self.settled);
             traced.append(&mut self.traced);

@@ -149,6 +149,7 @@ fn show(pipeline: &Arc<Shared>, settings: &Settings) {
 }
 
 fn context(settings: &Settings) -> FailureContext {
+    towpath_processor::name_errors();
     let telemetry = settings.telemetry.as_ref();
     let attached = telemetry.map_or_else(Attached::default, |telemetry| {
         // Whoever looks on must not keep a pipeline from starting.

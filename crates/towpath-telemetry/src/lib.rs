@@ -5,6 +5,8 @@
 
 pub mod events;
 pub mod health;
+#[cfg(test)]
+mod listener;
 pub mod metrics;
 mod monitor;
 #[cfg(feature = "otlp")]
@@ -12,7 +14,10 @@ pub mod otlp;
 #[cfg(feature = "traces")]
 pub mod traces;
 
+pub use events::EventLog;
 pub use monitor::{Monitor, Tracers};
+#[cfg(feature = "otlp")]
+pub use otlp::Otlp;
 
 /// The examples of the guide are compiled and run with the tests.
 #[cfg(all(doctest, feature = "http", feature = "otlp"))]

@@ -6,9 +6,7 @@ use std::{
     sync::{Arc, Mutex, MutexGuard, PoisonError},
 };
 
-use towpath_core::{
-    Attached, Inspect, Phase, StageName, Status, Telemetry, Timing, trace::Tracer,
-};
+use towpath_core::{Attached, Inspect, Phase, StageName, Status, Telemetry, Timing, trace::Tracer};
 
 use crate::{events::EventLog, metrics::Extra};
 

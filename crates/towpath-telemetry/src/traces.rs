@@ -32,6 +32,8 @@
 //! - A sender that traces all it sends has all of it traced here.
 //! - A span has 128 links at most, unless [`Tracing::max_links`] says more. The limit of the
 //!   provider holds too.
+//! - The span of a receipt shows at most one second of the wait for the source; the whole is its
+//!   attribute `towpath.poll.wait`.
 //! - A description of an error has 1024 bytes at most.
 //! - A provider whose sampler has no regard for [`is_decided`] has the last word: what it
 //!   does not want is not traced. One that heeds the parent agrees to all but new traces.

@@ -145,6 +145,15 @@ fn write_tree(text: &mut String, spans: &[SpanLine], span: &SpanLine, depth: usi
     children.for_each(|child| write_tree(text, spans, child, depth + 1));
 }
 
+// === impl SpanLine ===
+
+impl SpanLine {
+    /// How long it took; nothing while it has not ended.
+    pub fn took(&self) -> Duration {
+        self.end.unwrap_or_default().saturating_sub(self.start)
+    }
+}
+
 impl Telemetry for Traces {
     fn attach(&self, _pipeline: &StageName) -> Attached {
         Attached::default().tracer(Some(Arc::new(self.clone())))

@@ -12,9 +12,6 @@ use crate::workspace::Workspace;
 /// Integration tests whose name starts so need a server.
 const START: &str = "shared_";
 
-/// Every server, in the words of [`WITHOUT`].
-const ALL: &str = "1";
-
 pub(super) fn run(root: &Path) -> Outcome {
     let workspace = match Workspace::load_packages(root) {
         Ok(workspace) => workspace,
@@ -24,28 +21,23 @@ pub(super) fn run(root: &Path) -> Outcome {
     if args.is_empty() {
         return Outcome::Failed(format!("no package has a test file tests/{START}*.rs"));
     }
-    let without = without(&services::absent());
-    if without == ALL && !steps::is_ci() {
+    let absent = services::absent();
+    if absent.len() == services::COUNT && !steps::is_ci() {
         return Outcome::NotRun("without servers".to_owned());
     }
     // All packages, so that nothing is compiled again with other features.
     let all = ["test", "--workspace", "--no-fail-fast"];
-    let command = steps::featured(root, &[&all[..], &args].concat());
-    steps::run(command.map(|mut command| {
-        // In CI everything must run.
-        command.env(WITHOUT, if steps::is_ci() { "" } else { &without });
-        command
-    }))
-}
-
-/// What the tests have to do without, in the words of their variable.
-fn without(absent: &[&str]) -> String {
-    // The tests of Redis know no names.
-    if absent.contains(&services::REDIS) {
-        ALL.to_owned()
+    // In CI everything must run.
+    let without = if steps::is_ci() {
+        String::new()
     } else {
         absent.join(",")
-    }
+    };
+    let command = steps::featured(root, &[&all[..], &args].concat());
+    steps::run(command.map(|mut command| {
+        command.env(WITHOUT, &without);
+        command
+    }))
 }
 
 fn args(workspace: &Workspace) -> Vec<&str> {
@@ -58,13 +50,6 @@ fn args(workspace: &Workspace) -> Vec<&str> {
 mod tests {
     use super::*;
     use crate::workspace::Package;
-
-    #[test]
-    fn what_is_not_there_is_named_to_the_tests() {
-        assert_eq!(without(&[]), "");
-        assert_eq!(without(&["jaeger", "otlp"]), "jaeger,otlp");
-        assert_eq!(without(&["redis", "jaeger"]), "1");
-    }
 
     #[test]
     fn the_tests_that_need_a_server_are_found_by_their_names() {

@@ -66,8 +66,8 @@ impl TracedWrite {
     /// The batch with what to send along with each traced message.
     #[must_use]
     pub fn carried_by<T>(&self, batch: Batch<T>) -> Batch<T> {
-        let headers = |member: &Member| (member.index, member.journey.headers());
-        batch.with_traces(self.members.iter().map(headers).collect())
+        let span = |member: &Member| (member.index, member.journey.span());
+        batch.with_traces(self.members.iter().map(span).collect())
     }
 
     /// The sink has answered: what was written ends well, unless its own answer says otherwise.

@@ -298,9 +298,9 @@ where
         let error = error.into();
         let failures = &mut self.ports.failures;
         let over = self.in_time.is_limited() && cut_short(&receipts, &error);
-        receipts
-            .iter()
-            .for_each(|receipt| traced::end_failed(receipt, &error));
+        for receipt in &receipts {
+            traced::end_failed(receipt, &error);
+        }
         let outcome = Failure::from_error(error).into_outcome(failures.stage());
         for receipt in receipts {
             if over && !is_late(&receipt) {

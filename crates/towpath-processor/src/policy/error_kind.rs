@@ -1,27 +1,29 @@
-//! What kind of error it is, as traces and metrics name it.
+//! What kind of error it is, as traces name it: those of policies are known here.
 
 use std::{borrow::Cow, error::Error};
 
-/// The kind of an error that policies or the engine know; `_OTHER` for the others.
-#[cold]
-pub(crate) fn error_kind(error: &(dyn Error + 'static)) -> Cow<'static, str> {
+/// Lets traces name the errors of policies, and all that these know: timeouts, HTTP status,
+/// refusals.
+pub fn name_errors() {
+    towpath_core::name_errors(known);
+}
+
+fn known(error: &(dyn Error + 'static)) -> Option<Cow<'static, str>> {
     let kind = towpath_policy::error_kind(error);
-    if kind == "_OTHER" {
-        return Cow::Borrowed(towpath_core::error_kind(error));
-    }
-    kind
+    (kind != "_OTHER").then_some(kind)
 }
 
 #[cfg(test)]
 mod tests {
     //! Which error has which kind on a stage.
 
-    use towpath_core::{BoxError, Failure, Panicked};
+    use towpath_core::{BoxError, Failure, Panicked, error_kind};
     use towpath_policy::HttpStatus;
 
     use super::*;
 
     fn kind(error: impl Into<BoxError>) -> Cow<'static, str> {
+        name_errors();
         error_kind(&*error.into())
     }
 

@@ -12,8 +12,6 @@ use towpath_core::{
 };
 use towpath_policy::observe::{self, AttemptObserver, CallObserver, Entered, WaitReason};
 
-use super::error_kind;
-
 /// Looks at the call for a traced message: its attempts and waits are children of a span.
 pub(crate) struct TracedCall {
     process: Arc<dyn Span>,
@@ -126,9 +124,7 @@ impl AttemptObserver for TracedAttempt {
         let now = self.ledger.now();
         match result {
             Ok(()) => self.span.end(&End::Done, now),
-            Err(error) => self
-                .span
-                .end(&End::failed_as(error_kind(error), error), now),
+            Err(error) => self.span.end(&End::failed(error), now),
         }
     }
 }

@@ -36,7 +36,10 @@ fn retry(after: Duration) -> Outcome {
 /// Given back after so many attempts in place.
 fn tried(attempts: u32) -> Outcome {
     let mut outcome = retry(DELAY);
-    if let Outcome::Retry { attempts: tried, .. } = &mut outcome {
+    if let Outcome::Retry {
+        attempts: tried, ..
+    } = &mut outcome
+    {
         *tried = attempts;
     }
     outcome

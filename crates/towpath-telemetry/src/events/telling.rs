@@ -7,6 +7,7 @@ use std::{
 };
 
 use towpath_core::{BreakerState, Event, EventKind, StageName};
+use tracing::field::DisplayValue;
 
 /// Rejected messages are warned of so often, and in between counted.
 const PACE: Duration = Duration::from_secs(10);
@@ -16,7 +17,7 @@ macro_rules! tell {
     ($level:ident, $pipeline:expr, $event:expr $(, $field:ident = $value:expr)*) => {
         tracing::$level!(
             target: "towpath::events",
-            pipeline = %$pipeline, stage = %$event.stage, kind = $event.kind.word(),
+            pipeline = %$pipeline, stage = stage($pipeline, $event), kind = $event.kind.word(),
             $($field = $value,)*
             "{}", InWords(&$event.kind)
         )
@@ -61,6 +62,19 @@ impl Teller {
         let after = now.saturating_add(pace);
         now >= next && (self.next.compare_exchange(next, after, Relaxed, Relaxed)).is_ok()
     }
+}
+
+/// The stage that an event happened at; `None` for one of the pipeline itself.
+///
+/// A stage may have the pipeline's name.
+fn stage<'a>(pipeline: &StageName, event: &'a Event) -> Option<DisplayValue<&'a StageName>> {
+    let is_of_pipeline = is_life_cycle(&event.kind) && event.stage == *pipeline;
+    (!is_of_pipeline).then(|| tracing::field::display(&event.stage))
+}
+
+fn is_life_cycle(kind: &EventKind) -> bool {
+    use EventKind::{Draining, Paused, Resumed, Started, Stopped};
+    matches!(kind, Started | Paused | Resumed | Draining | Stopped)
 }
 
 fn is_failure(kind: &EventKind) -> bool {

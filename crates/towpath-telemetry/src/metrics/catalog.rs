@@ -94,7 +94,8 @@ metrics! {
     STAGE_CONCURRENCY = "towpath.stage.concurrency", "{message}", UpDown, STAGE,
         "How many messages (of a sink: batches) the stage works on at once.";
     STAGE_IN_FLIGHT = "towpath.stage.in_flight", "{message}", UpDown, STAGE,
-        "How many it works on now, those that wait for a policy included.";
+        "How many it works on now, those that it has parked included. What waits in front of a \
+         limit or a breaker is still in the queue.";
     STAGE_DURATION = "towpath.stage.duration", "s", Histogram(Scale::Durations), STAGE,
         "How long calls took (of a sink: writes).";
     STAGE_QUEUE_TIME = "towpath.stage.queue_time", "s", Histogram(Scale::Durations), STAGE,
@@ -195,5 +196,6 @@ metrics! {
     TELEMETRY_WAITING = "towpath.telemetry.waiting", "{item}", UpDown, &["signal"],
         "What waits to be taken by the collector.";
     TELEMETRY_LOST = "towpath.telemetry.lost", "{item}", Counter, &["signal", "reason"],
-        "What nobody will see: it found no room, was not taken, or was cut off by the shutdown.";
+        "What nobody will see: it found no room (overflowed), was not taken (failed), is of a \
+         kind that the collector does not know (unwanted), or was cut off by the shutdown (cut_off).";
 }

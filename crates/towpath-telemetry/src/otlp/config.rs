@@ -69,6 +69,16 @@ const RECORDS: usize = 8_192;
 
 // === impl Protocol ===
 
+impl Protocol {
+    /// What a collector speaks that does not speak this.
+    pub(super) fn other(self) -> Self {
+        match self {
+            Self::Grpc => Self::Http,
+            Self::Http => Self::Grpc,
+        }
+    }
+}
+
 impl fmt::Display for Protocol {
     /// As `OTEL_EXPORTER_OTLP_PROTOCOL` has it.
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {

@@ -27,11 +27,12 @@ pub(super) struct Exporter {
 }
 
 /// Says once that an outage has begun, and once that it is over; and once that the collector
-/// refuses something.
+/// refuses something, or takes nothing of the signal at all.
 #[derive(Debug, Default)]
 pub(super) struct Outage {
     lasts: bool,
     refuses: bool,
+    unwanted: bool,
 }
 
 // === impl Exporter ===
@@ -88,15 +89,26 @@ impl Outage {
         let signal = exporter.signal;
         let collector = exporter.transport.address();
         match error {
+            Some(SendError::Unwanted { answer }) => return self.note_unwanted(exporter, answer),
             Some(error) if !self.lasts => {
-                let cause = std::error::Error::source(error).map(ToString::to_string);
-                let cause = cause.unwrap_or_default();
+                let cause = std::error::Error::source(error).map(tracing::field::display);
                 tracing::warn!(signal, collector, %error, cause, "telemetry is being lost");
             }
             None if self.lasts => tracing::info!(signal, collector, "telemetry arrives again"),
             _ => {}
         }
         self.lasts = error.is_some();
+    }
+
+    /// No outage: the collector is there, and is for something else.
+    fn note_unwanted(&mut self, exporter: &Exporter, answer: &str) {
+        self.lasts = false;
+        if !self.unwanted {
+            let signal = exporter.signal;
+            let collector = exporter.transport.address();
+            tracing::info!(collector, answer, "the collector takes no {signal}");
+            self.unwanted = true;
+        }
     }
 
     /// What the collector did not want of the last request.
@@ -115,3 +127,6 @@ impl Outage {
         }
     }
 }
+
+#[cfg(test)]
+mod tests;

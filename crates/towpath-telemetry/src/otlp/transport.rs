@@ -40,7 +40,11 @@ pub(super) struct Transport {
 pub(super) enum SendError {
     #[error("the collector cannot be reached")]
     Unreachable { source: BoxError },
-    #[error("the connection to the collector breaks; it must be for {protocol}")]
+    #[error(
+        "the connection to the collector breaks; it was spoken to by {protocol}: if it is for {}, \
+         set OTEL_EXPORTER_OTLP_PROTOCOL={} or `.protocol(Protocol::{:?})`",
+        .protocol.other(), .protocol.other(), .protocol.other()
+    )]
     Broken {
         protocol: Protocol,
         source: BoxError,

@@ -35,6 +35,9 @@ pub const ERROR_TYPE: &str = "error.type";
 pub const PIPELINE: &str = "towpath.pipeline";
 /// The stage: a source, a processor, a batcher, a sink.
 pub const STAGE: &str = "towpath.stage";
+/// From when the source was asked until the message came, in seconds. The span of the receipt
+/// shows the last second of it.
+pub const POLL_WAIT: &str = "towpath.poll.wait";
 /// The offset in the source, where the system is not Kafka.
 pub const MESSAGE_OFFSET: &str = "towpath.message.offset";
 /// Which attempt at the message it is, over all its deliveries: 1 is the first.

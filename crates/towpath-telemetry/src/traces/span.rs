@@ -1,6 +1,7 @@
 //! The spans of a traced message.
 
 use std::{
+    borrow::Cow,
     fmt,
     sync::{
         Arc,
@@ -30,7 +31,7 @@ pub(super) struct MessageSpan {
     scene: Arc<Scene>,
     context: Context,
     /// The kind of error that it carries even when it ends well.
-    cause: Option<&'static str>,
+    cause: Option<Cow<'static, str>>,
     links: AtomicU32,
     ended: AtomicBool,
 }
@@ -56,8 +57,8 @@ impl MessageSpan {
         sampled.then_some(span)
     }
 
-    fn begin(scene: Arc<Scene>, draft: Draft, at: Duration, parent: &Context) -> Self {
-        let cause = draft.cause;
+    fn begin(scene: Arc<Scene>, mut draft: Draft, at: Duration, parent: &Context) -> Self {
+        let cause = draft.cause.take();
         let context = scene.start(draft.into_builder(), at, parent);
         Self {
             scene,
@@ -79,8 +80,8 @@ impl MessageSpan {
         }
         match end {
             End::Done => {
-                if let Some(cause) = self.cause {
-                    span.set_attribute(error_type(cause));
+                if let Some(cause) = &self.cause {
+                    span.set_attribute(error_type(cause.clone()));
                 }
             }
             End::Failed { kind, error } => {

@@ -1,5 +1,7 @@
 //! What the spans of each step look like: name, kind and attributes.
 
+use std::{borrow::Cow, time::Duration};
+
 use opentelemetry::{
     KeyValue, Value,
     trace::{SpanBuilder, SpanKind},
@@ -17,12 +19,13 @@ pub(super) struct Draft {
     name: String,
     kind: SpanKind,
     attributes: Vec<KeyValue>,
-    pub(super) cause: Option<&'static str>,
+    pub(super) cause: Option<Cow<'static, str>>,
 }
 
-/// The span of the receipt of one message.
-pub(super) fn receipt(scene: &Scene, origin: Option<&Origin>) -> Draft {
-    let draft = Draft::messaging(scene, &names::POLL, &scene.source, scene.system);
+/// The span of the receipt of one message, for which its source was waited for that long.
+pub(super) fn receipt(scene: &Scene, origin: Option<&Origin>, waited: Duration) -> Draft {
+    let draft = Draft::messaging(scene, &names::POLL, &scene.source, scene.system)
+        .with(names::POLL_WAIT, waited.as_secs_f64());
     match origin {
         Some(origin) => draft.message(scene.system, origin),
         None => draft,
@@ -83,7 +86,7 @@ fn settle(scene: &Scene, outcome: &Outcome, abandoned: bool) -> Draft {
     let mut draft = Draft::messaging(scene, &operation, &scene.source, scene.system)
         .with(names::OUTCOME, outcome.word());
     if abandoned {
-        draft.cause = Some(names::ABANDONED);
+        draft.cause = Some(names::ABANDONED.into());
     }
     match outcome {
         Outcome::Retry {

@@ -1,6 +1,6 @@
 //! Chooses the messages of one pipeline that are traced.
 
-use std::{iter, sync::Arc};
+use std::{iter, sync::Arc, time::Duration};
 
 use opentelemetry::{Context, KeyValue};
 use tokio::time::Instant;
@@ -18,6 +18,10 @@ use super::{
     span::MessageSpan,
     steps,
 };
+
+/// How much of the wait for its source a receipt shows: after an idle hour the rest of the
+/// trace could not be seen beside all of it, and it would begin long before its parent.
+const SHOWN: Duration = Duration::from_secs(1);
 
 /// The tracer of a pipeline, shared by its sources.
 pub(super) struct PipelineTracer {
@@ -101,10 +105,12 @@ impl PipelineTracer {
             system: arrival.system,
             clock: Clock::new(self.began),
         });
-        let times = (arrival.asked_at, arrival.came_at);
+        let waited = arrival.came_at.saturating_sub(arrival.asked_at);
+        let shown_from = arrival.came_at.saturating_sub(waited.min(SHOWN));
+        let times = (shown_from, arrival.came_at);
         let receipt = |(index, parent): Chosen| {
             let origin = arrival.origins.get(usize::try_from(index).ok()?);
-            let draft = steps::receipt(&scene, origin);
+            let draft = steps::receipt(&scene, origin, waited);
             let root = MessageSpan::receipt(scene.clone(), draft, times, &parent)?;
             let root = Arc::new(root);
             Some(Begun { index, root })

@@ -31,7 +31,7 @@ struct Pipe(ChildStdin);
 impl Sink<u64> for Pipe {
     async fn write(&mut self, batch: Batch<u64>) -> Result<Written, BoxError> {
         for (place, number) in batch.iter().enumerate() {
-            let headers = batch.trace(place).cloned().unwrap_or_default();
+            let headers = batch.trace(place).unwrap_or_default();
             let value = |name| headers.get(name).unwrap_or_default();
             let (parent, state) = (value("traceparent"), value("tracestate"));
             writeln!(self.0, "{number} {parent} {state}")?;

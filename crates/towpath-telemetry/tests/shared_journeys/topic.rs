@@ -17,7 +17,7 @@ impl Topic {
 
 impl Sink<u64> for Topic {
     async fn write(&mut self, batch: Batch<u64>) -> Result<Written, BoxError> {
-        let headers = |place| batch.trace(place).cloned().unwrap_or_default();
+        let headers = |place| batch.trace(place).unwrap_or_default();
         let messages = batch.iter().copied().enumerate();
         let messages = messages.map(|(place, number)| (number, headers(place)));
         self.0.lock().unwrap().extend(messages);

@@ -69,7 +69,15 @@ impl<P> Returns<P> {
         };
         let mut state = lock(&self.state);
         state.out -= 1;
-        if let (Outcome::Retry { after, attempts, trace, .. }, Some(payload)) = (outcome, token.payload.take())
+        if let (
+            Outcome::Retry {
+                after,
+                attempts,
+                trace,
+                ..
+            },
+            Some(payload),
+        ) = (outcome, token.payload.take())
         {
             // Attempts made in place count: one that had two more comes as the fourth.
             let attempt = token.attempt.saturating_add(*attempts);

@@ -1,5 +1,7 @@
 //! What the trace of a message shows: one tree from its receipt to its settlement.
 
+#![expect(clippy::unwrap_used, reason = "a test that cannot go on fails")]
+
 mod attempts;
 mod batches;
 mod current;
@@ -50,7 +52,7 @@ async fn a_message_has_one_tree_with_its_waits_its_stages_its_batch_and_its_sett
     );
     let took = |name: &str| {
         let span = traces.named(name).pop().unwrap();
-        span.end.unwrap() - span.start
+        span.took()
     };
     assert_eq!(took("process parse"), SECOND);
     assert_eq!(took("process enrich"), 2 * SECOND);
@@ -75,7 +77,7 @@ async fn what_waits_shows_how_long_and_for_which_stage() {
         .unwrap();
     traces.check(&report);
     let waits = traces.named("queue slow");
-    let waits: Vec<_> = waits.iter().map(|w| w.end.unwrap() - w.start).collect();
+    let waits: Vec<_> = waits.iter().map(towpath_test::SpanLine::took).collect();
     assert_eq!(waits, [Duration::ZERO, SECOND]);
 }
 
@@ -84,12 +86,15 @@ async fn a_message_that_is_delivered_again_goes_on_with_its_trace() {
     let traces = Traces::new();
     let source = Source::redelivering("numbers", towpath::producer::IterSource::new(0..1_u32));
     let report = Flow::from(source)
-        .process(Processor::with_context("fails once", |call: Call<u32>| async move {
-            if call.origin.attempt < 2 {
-                return Err(Failure::retry("busy").after(SECOND));
-            }
-            Ok(call.payload)
-        }))
+        .process(Processor::with_context(
+            "fails once",
+            |call: Call<u32>| async move {
+                if call.origin.attempt < 2 {
+                    return Err(Failure::retry("busy").after(SECOND));
+                }
+                Ok(call.payload)
+            },
+        ))
         .sink(Recorder::new().sink("kept"))
         .telemetry(traces.clone())
         .run()
@@ -116,7 +121,9 @@ async fn the_parts_of_a_message_are_in_its_trace() {
     });
     let report = Flow::from(source)
         .process(parts)
-        .process(Processor::new("each", |n: i32| async move { Ok::<_, BoxError>(n) }))
+        .process(Processor::new("each", |n: i32| async move {
+            Ok::<_, BoxError>(n)
+        }))
         .sink(Recorder::new().sink("kept"))
         .telemetry(traces.clone())
         .run()
@@ -135,12 +142,15 @@ async fn a_source_that_redelivers_by_itself_is_told_the_headers_to_go_on_with() 
     let (source, _) = TestSource::new([1]).redelivering(2).build();
     let traces = Traces::new();
     let report = Flow::from(source)
-        .process(Processor::with_context("fails once", |call: Call<i32>| async move {
-            if call.origin.attempt < 2 {
-                return Err(Failure::retry("busy"));
-            }
-            Ok(call.payload)
-        }))
+        .process(Processor::with_context(
+            "fails once",
+            |call: Call<i32>| async move {
+                if call.origin.attempt < 2 {
+                    return Err(Failure::retry("busy"));
+                }
+                Ok(call.payload)
+            },
+        ))
         .sink(Recorder::new().sink("kept"))
         .telemetry(traces.clone())
         .run()

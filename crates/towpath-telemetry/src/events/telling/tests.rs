@@ -1,62 +1,19 @@
 //! What the logs say of events.
 
-use std::{
-    fmt::Debug,
-    sync::{Arc, Mutex},
-};
-
 use towpath_core::{Cause, ForcedBreaker};
-use tracing::{
-    Metadata, Subscriber,
-    field::{Field, Visit},
-    span,
-};
 
 use super::*;
+use crate::listener::heard;
 
-/// Keeps what is said, one line for each event.
-#[derive(Clone, Default)]
-struct Listener(Arc<Mutex<Vec<String>>>);
-
-struct Line(String);
-
-impl Visit for Line {
-    fn record_debug(&mut self, field: &Field, value: &dyn Debug) {
-        self.0
-            .extend([" ", field.name(), "=", &format!("{value:?}")]);
-    }
-}
-
-impl Subscriber for Listener {
-    fn enabled(&self, _: &Metadata<'_>) -> bool {
-        true
-    }
-    fn new_span(&self, _: &span::Attributes<'_>) -> span::Id {
-        span::Id::from_u64(1)
-    }
-    fn record(&self, _: &span::Id, _: &span::Record<'_>) {}
-    fn record_follows_from(&self, _: &span::Id, _: &span::Id) {}
-    fn event(&self, event: &tracing::Event<'_>) {
-        let mut line = Line(event.metadata().level().to_string());
-        event.record(&mut line);
-        self.0.lock().unwrap().push(line.0);
-    }
-    fn enter(&self, _: &span::Id) {}
-    fn exit(&self, _: &span::Id) {}
-}
-
-/// What is said of events at these seconds.
+/// What is said of events of a stage at these seconds.
 fn said(events: impl IntoIterator<Item = (u64, EventKind)>) -> Vec<String> {
-    let listener = Listener::default();
-    tracing::subscriber::with_default(listener.clone(), || {
+    heard(|| {
         let teller = Teller::default();
         for (second, kind) in events {
             let at = Duration::from_secs(second);
             teller.tell(&"orders".into(), &Event::new(at, "enrich".into(), kind));
         }
-    });
-    let said = listener.0.lock().unwrap();
-    said.clone()
+    })
 }
 
 fn rejected() -> EventKind {
@@ -86,6 +43,25 @@ fn an_event_names_its_pipeline_stage_and_kind_and_says_it_in_words() {
         line.contains("source out of reach: refused; tried again in 5s"),
         "{line}"
     );
+}
+
+#[test]
+fn only_the_life_of_the_pipeline_itself_has_no_stage() {
+    let error = "refused".to_owned();
+    let retry_in = Duration::from_secs(5);
+    let failed = EventKind::SourceFailed { error, retry_in };
+    let of_pipeline = |kind| {
+        let lines = heard(|| {
+            let event = Event::new(Duration::ZERO, "orders".into(), kind);
+            Teller::default().tell(&"orders".into(), &event);
+        });
+        lines.concat()
+    };
+    let line = of_pipeline(EventKind::Draining);
+    assert!(line.contains("pipeline=orders"), "{line}");
+    assert!(!line.contains("stage"), "{line}");
+    let line = of_pipeline(failed);
+    assert!(line.contains("stage=orders"), "of its name: {line}");
 }
 
 #[test]

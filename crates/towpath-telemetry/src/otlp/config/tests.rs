@@ -1,3 +1,5 @@
+//! What is read from variables and code, and what is wrong with it.
+
 use std::collections::HashMap;
 
 use super::*;

@@ -1,3 +1,5 @@
+//! Figures as OTLP has them.
+
 use opentelemetry_proto::tonic::metrics::v1::{
     Metric, metric::Data, number_data_point::Value as Number,
 };

@@ -1,3 +1,5 @@
+//! What waits, what is taken, what finds no room.
+
 use std::sync::Arc;
 
 use proptest::prelude::*;

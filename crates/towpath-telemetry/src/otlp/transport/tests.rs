@@ -1,3 +1,5 @@
+//! Requests and answers, without a collector.
+
 use http::{HeaderValue, Response};
 
 use http_body_util::Collected;

@@ -33,6 +33,25 @@ fn description(span: &SpanData) -> Option<&str> {
 }
 
 #[test]
+fn a_receipt_shows_the_last_second_of_the_wait_for_its_source_and_says_how_long_it_was() {
+    let hour = Duration::from_secs(3600);
+    for (waited, shown, said) in [
+        (hour, Duration::from_secs(1), "3600"),
+        (AT, AT, "0.01"),
+        (Duration::ZERO, Duration::ZERO, "0"),
+    ] {
+        let rig = Rig::new();
+        let source = "orders".into();
+        let arrival = Arrival::new(&source, AT, AT + waited);
+        rig.tracer.begin(&arrival.deliveries(1, &[]));
+        let root = rig.span("poll orders");
+        let lasts = root.end_time.duration_since(root.start_time);
+        assert_eq!(lasts.unwrap(), shown);
+        assert_eq!(attribute(&root, "towpath.poll.wait").as_deref(), Some(said));
+    }
+}
+
+#[test]
 fn what_ends_well_has_no_status() {
     let rig = Rig::new();
     attempt(&rig.root()).end(&End::Done, AT * 2);
@@ -96,16 +115,19 @@ async fn a_span_that_nobody_ends_is_abandoned_when_it_is_dropped() {
 #[test]
 fn to_settle_a_rejected_message_is_no_error_but_says_what_was() {
     let rig = Rig::new();
-    let error = io::Error::new(io::ErrorKind::TimedOut, "too slow");
+    let error = Panicked::from_payload(Box::new("no number"));
     let outcome = Outcome::Reject(Cause::new("parse".into(), error));
     settle(&rig, &outcome, false).end(&End::Done, AT);
     let span = rig.span("reject orders");
     assert_eq!(span.status, Status::Unset);
     let of = |key| attribute(&span, key);
     assert_eq!(of("towpath.outcome").as_deref(), Some("rejected"));
-    assert_eq!(of("error.type").as_deref(), Some("timeout"));
+    assert_eq!(of("error.type").as_deref(), Some("panic"));
     assert_eq!(of("towpath.outcome.stage").as_deref(), Some("parse"));
-    assert_eq!(of("towpath.outcome.reason").as_deref(), Some("too slow"));
+    assert_eq!(
+        of("towpath.outcome.reason").as_deref(),
+        Some("panicked: no number")
+    );
 }
 
 #[test]

@@ -25,7 +25,9 @@ fn below(traces: &Traces, name: &str) -> Vec<String> {
     let spans = traces.spans();
     let parent = spans.iter().find(|span| span.name == name).unwrap().id;
     let children = spans.iter().filter(|span| span.parent == Some(parent));
-    children.map(|span| format!("{} ({})", span.name, span.how)).collect()
+    children
+        .map(|span| format!("{} ({})", span.name, span.how))
+        .collect()
 }
 
 #[tokio::test(start_paused = true)]
@@ -59,7 +61,7 @@ async fn each_attempt_says_how_it_ended_and_the_waits_between_them_show() {
         ]
     );
     let wait = &traces.named("wait fetch backoff")[0];
-    assert_eq!(wait.end.unwrap() - wait.start, 2 * SECOND);
+    assert_eq!(wait.took(), 2 * SECOND);
 }
 
 #[tokio::test(start_paused = true)]
@@ -73,7 +75,7 @@ async fn a_wait_for_the_rate_limit_shows_in_the_trace_of_the_message_that_waited
     .await;
     let waits = traces.named("wait fetch rate_limit");
     assert_eq!(waits.len(), 1, "{}", traces.tree());
-    let waited = waits[0].end.unwrap() - waits[0].start;
+    let waited = waits[0].took();
     assert!(waited > SECOND / 2, "{waited:?}");
     // The stage takes no message before it may work on it.
     let second = &traces.named("process fetch")[1];
@@ -87,7 +89,11 @@ async fn a_wait_for_the_rate_limit_shows_in_the_trace_of_the_message_that_waited
 async fn a_call_that_an_open_breaker_refuses_says_so() {
     let broken = Processor::new("fetch", |_: i32| async move { Err::<i32, _>("down") })
         .concurrency(1)
-        .retry(Retry::fixed(SECOND).attempts(1).classify(towpath::policy::classify_fn(|_| Class::TRANSIENT)))
+        .retry(
+            Retry::fixed(SECOND)
+                .attempts(1)
+                .classify(towpath::policy::classify_fn(|_| Class::TRANSIENT)),
+        )
         .circuit_breaker(CircuitBreaker::failure_rate(0.5).min_calls(1).rejecting());
     let traces = run(2, broken).await;
     let second = traces.named("process fetch").pop().unwrap();
@@ -132,5 +138,10 @@ async fn a_message_that_comes_when_there_is_budget_has_waited_for_none() {
         .unwrap();
     traces.check(&report);
     assert_eq!(traces.named("attempt fetch 1").len(), 3);
-    assert_eq!(traces.named("wait fetch rate_limit"), [], "{}", traces.tree());
+    assert_eq!(
+        traces.named("wait fetch rate_limit"),
+        [],
+        "{}",
+        traces.tree()
+    );
 }

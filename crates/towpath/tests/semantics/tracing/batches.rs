@@ -15,7 +15,11 @@ async fn a_batch_points_to_all_its_members_and_each_member_to_the_batch() {
         .unwrap();
     traces.check(&report);
     let batch = traces.named("batch five 5").pop().unwrap();
-    let roots: Vec<_> = traces.named("poll source").iter().map(|root| root.id).collect();
+    let roots: Vec<_> = traces
+        .named("poll source")
+        .iter()
+        .map(|root| root.id)
+        .collect();
     assert_eq!(batch.links, roots);
     assert_eq!(batch.parent, Some(roots[0]));
     let created = traces.named("create table");
@@ -76,7 +80,10 @@ async fn a_batch_that_waits_for_its_sink_is_there_since_it_was_opened() {
     traces.check(&report);
     let batches = traces.named("batch two 2");
     let times: Vec<_> = batches.iter().map(|b| (b.start, b.end.unwrap())).collect();
-    assert_eq!(times, [(Duration::ZERO, SECOND), (Duration::ZERO, 2 * SECOND)]);
+    assert_eq!(
+        times,
+        [(Duration::ZERO, SECOND), (Duration::ZERO, 2 * SECOND)]
+    );
     let sent = traces.named("send table 2");
     assert_eq!(sent[1].start, SECOND);
 }

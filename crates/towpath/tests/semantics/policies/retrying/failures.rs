@@ -41,7 +41,12 @@ async fn what_the_handler_has_decided_is_not_tried_again_and_reaches_the_source_
         let (calls, outcomes) = fails_with(every_second(5), move || decide().into()).await;
         assert_eq!(calls.len(), 1, "{:?}", decide());
         match (decide().retry_after(), outcomes.only(0)) {
-            (Some(asked), Outcome::Retry { after, attempts, .. }) => {
+            (
+                Some(asked),
+                Outcome::Retry {
+                    after, attempts, ..
+                },
+            ) => {
                 assert_eq!((after, attempts), (asked, 1));
             }
             (None, outcome) => assert_eq!(outcome.word(), decide().word()),
