@@ -13,6 +13,13 @@ impl StageName {
     }
 }
 
+/// The name as it is shared: without a copy.
+impl From<&StageName> for Arc<str> {
+    fn from(name: &StageName) -> Self {
+        name.0.clone()
+    }
+}
+
 impl From<&str> for StageName {
     fn from(name: &str) -> Self {
         Self(name.into())

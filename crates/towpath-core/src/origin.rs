@@ -93,6 +93,13 @@ impl Identity {
     }
 }
 
+/// The identity as it is shared: without a copy.
+impl From<&Identity> for Arc<str> {
+    fn from(identity: &Identity) -> Self {
+        identity.0.clone()
+    }
+}
+
 impl<S: Into<Arc<str>>> From<S> for Identity {
     fn from(identity: S) -> Self {
         Self(identity.into())

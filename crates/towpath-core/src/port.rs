@@ -22,6 +22,12 @@ pub trait Inlet<I>: Send {
     /// Offers what cannot be started back to whoever is idle. What cannot go back stays.
     fn offer_back(&mut self, inbox: &mut VecDeque<I>);
 
+    /// As [`offer_back`](Self::offer_back), of a worker that has the items before the rest in
+    /// its hand: a chunk without a rest stays taken, for what was in it.
+    fn offer_rest(&mut self, inbox: &mut VecDeque<I>) {
+        self.offer_back(inbox);
+    }
+
     /// Stops waiting, so that a wake-up meant for this worker passes to another.
     fn stop_waiting(&mut self);
 

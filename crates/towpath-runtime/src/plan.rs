@@ -98,9 +98,22 @@ impl Plan {
             };
             slots.saturating_add(stage.holds)
         });
+        let made = self.edges.iter().map(|edge| self.made_in_front(edge));
+        let made = made.map(|workers| workers.saturating_mul(max_demand));
         let sources = self.stages.iter().filter(|s| s.kind == "source").count();
-        let all = links.chain(inside).chain([sources * max_demand]);
+        let all = links.chain(inside).chain(made);
+        let all = all.chain([sources * max_demand]);
         all.fold(0_u64, |sum, n| sum.saturating_add(n as u64))
+    }
+
+    /// The workers that have up to a chunk in hand while the rest of it, or the chunk itself,
+    /// went back for the others: what operators in front have made cannot go with it.
+    fn made_in_front(&self, edge: &Edge) -> usize {
+        let in_front = edge.buffers > 0 && edge.runs_in == edge.to && !edge.fused.is_empty();
+        match self.stages[edge.to].workers {
+            workers if in_front && workers > 1 => workers,
+            _ => 0,
+        }
     }
 
     /// Stages whose name another stage has too. Branches and ends are no stages: their

@@ -227,8 +227,9 @@ impl<T: Send> Inlet<Bundle<T>> for Chunked<T> {
             return Poll::Ready(false);
         }
         let bundle = self.bundle();
-        // A sink writes one bundle at a time: the rest of the chunk is for whoever is idle.
-        self.inner.offer_back(&mut self.messages);
+        // A sink writes one bundle at a time: the rest of the chunk is for whoever is idle, and
+        // the chunk itself, where there is none, is the place of the bundle in the link's bound.
+        self.inner.offer_rest(&mut self.messages);
         self.inner.keeps(self.messages.len());
         inbox.push_back(bundle);
         Poll::Ready(true)

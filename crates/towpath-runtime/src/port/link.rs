@@ -167,6 +167,13 @@ impl<I: Send> Inlet<I> for LinkInlet<I> {
         self.receiver.offer_back(chunk);
     }
 
+    fn offer_rest(&mut self, inbox: &mut VecDeque<I>) {
+        let has_rest = self.chunk.as_ref().is_some_and(|chunk| !chunk.is_empty());
+        if has_rest || !inbox.is_empty() {
+            self.offer_back(inbox);
+        }
+    }
+
     fn stop_waiting(&mut self) {
         self.receiver.stop_waiting();
     }

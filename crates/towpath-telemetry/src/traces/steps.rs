@@ -1,6 +1,6 @@
 //! What the spans of each step look like: name, kind and attributes.
 
-use std::{borrow::Cow, time::Duration};
+use std::{borrow::Cow, sync::Arc, time::Duration};
 
 use opentelemetry::{
     KeyValue, Value,
@@ -119,7 +119,7 @@ impl Draft {
     fn new(scene: &Scene, operation: &str, stage: &StageName, kind: SpanKind) -> Self {
         let mut attributes = Vec::with_capacity(8);
         attributes.push(scene.pipeline.clone());
-        attributes.push(KeyValue::new(names::STAGE, stage.as_str().to_owned()));
+        attributes.push(KeyValue::new(names::STAGE, Arc::<str>::from(stage)));
         Self {
             name: names::span_name(operation, stage),
             kind,
@@ -151,7 +151,7 @@ impl Draft {
 
     fn identity(self, origin: &Origin) -> Self {
         match &origin.identity {
-            Some(identity) => self.with(names::MESSAGING_MESSAGE_ID, identity.as_str().to_owned()),
+            Some(identity) => self.with(names::MESSAGING_MESSAGE_ID, Arc::<str>::from(identity)),
             None => self,
         }
     }

@@ -10,8 +10,8 @@ use crate::{
     PATIENCE, run, sent,
     topic::Topic,
     towards,
-    tree::{Tree, attributes, id, links},
-    whole::{FIRST, SENDER, TRIED, expected, feed, pipeline},
+    tree::{Tree, id, links},
+    whole::{FIRST, SENDER, TRIED, expected, feed, pipeline, said},
 };
 
 const SERVICE: &str = "orders-service";
@@ -71,7 +71,7 @@ fn is_as_it_was(all: &Tree, pipeline: &str) {
     let tried = all.of_message("order-0");
     assert_eq!(lines(&tried.to_string()), lines(TRIED));
     tried.assert_connected("");
-    let mut said: Vec<_> = tried.walk().into_iter().map(attributes).collect();
+    let mut said: Vec<_> = tried.walk().into_iter().map(said).collect();
     let mut expected = expected(pipeline);
     said.sort_by_key(Value::to_string);
     expected.sort_by_key(Value::to_string);

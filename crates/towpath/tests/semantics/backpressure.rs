@@ -1,5 +1,6 @@
 //! Nobody is asked for more than somebody can take: what is in flight has a bound, and holds it.
 
+mod in_hand;
 mod topologies;
 
 use std::{num::NonZeroUsize, time::Duration};

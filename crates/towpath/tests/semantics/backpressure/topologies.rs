@@ -16,6 +16,7 @@ use super::HOUR;
 struct Shape {
     messages: u64,
     max_demand: usize,
+    first: First,
     stages: Vec<Kind>,
     batch: Option<(usize, bool)>,
     sink_workers: usize,
@@ -35,6 +36,15 @@ enum Kind {
     Explode,
 }
 
+/// What takes from the source.
+#[derive(Clone, Copy, Debug)]
+enum First {
+    Next,
+    Work,
+    MapAndWork(usize, usize),
+    ExplodeAndWork(usize, usize),
+}
+
 #[derive(Clone, Copy, Debug)]
 enum Fork {
     None,
@@ -50,8 +60,15 @@ fn shapes() -> impl Strategy<Value = Shape> {
         Just(Kind::Operators),
         Just(Kind::Explode),
     ];
+    let first = prop_oneof![
+        Just(First::Next),
+        Just(First::Work),
+        (1..40_usize, 1..4_usize).prop_map(|(n, w)| First::MapAndWork(n, w)),
+        (1..40_usize, 1..4_usize).prop_map(|(n, w)| First::ExplodeAndWork(n, w)),
+    ];
     let fork = prop_oneof![Just(Fork::None), Just(Fork::Route), Just(Fork::Tee)];
-    let shape = (1..300_u64, 1..20_usize, prop::collection::vec(kind, 0..4));
+    let stages = prop::collection::vec(kind, 0..4);
+    let shape = (1..300_u64, 1..20_usize, first, stages);
     let end = (
         prop::option::of((1..20_usize, any::<bool>())),
         1..4_usize,
@@ -66,7 +83,8 @@ fn shapes() -> impl Strategy<Value = Shape> {
     (shape, end, disturbed).prop_map(|(shape, end, disturbed)| Shape {
         messages: shape.0,
         max_demand: shape.1,
-        stages: shape.2,
+        first: shape.2,
+        stages: shape.3,
         batch: end.0,
         sink_workers: end.1,
         fork: end.2,
@@ -87,6 +105,22 @@ impl Shape {
             .fail_when(move |n| n % fails == 1)
             .retry_when(move |n| n % (fails + 1) == 2)
             .panic_when(move |n| n % (fails + 2) == 3)
+    }
+
+    fn first(&self, flow: Messages) -> Messages {
+        let work = Processor::new("first", self.cue().handler());
+        match self.first {
+            First::Next => flow,
+            First::Work => flow.process(work.unordered(4)),
+            First::MapAndWork(n, w) => {
+                let work = work.unordered(n.max(w)).workers(w);
+                flow.map(|n| n).process(work)
+            }
+            First::ExplodeAndWork(n, w) => {
+                let work = work.unordered(n.max(w)).workers(w);
+                flow.flat_map(|n| [n, n + 1]).process(work)
+            }
+        }
     }
 
     fn stages(&self, mut flow: Messages) -> Messages {
@@ -127,8 +161,7 @@ impl Shape {
 
     fn pipeline(&self) -> (Pipeline, Outcomes) {
         let (source, outcomes) = TestSource::new(0..self.messages).build();
-        let first = Processor::new("first", self.cue().handler());
-        let flow = self.stages(Flow::from(source).process(first.unordered(4)));
+        let flow = self.stages(self.first(Flow::from(source)));
         let pipeline = match self.fork {
             Fork::None => self.end(flow, "all"),
             Fork::Route => flow.route(
