@@ -53,14 +53,16 @@ fn print(summary: &Summary, format: Format) -> std::io::Result<()> {
 
 /// Nobody has to look after the run for it to go well: what is lost is no failure.
 fn report_lost(sent: &Shutdown) {
+    // A collector that takes traces alone, as Jaeger does, has lost no logs and no figures.
     let lost = [
-        (&sent.spans, "spans"),
-        (&sent.logs, "log records"),
-        (&sent.metrics, "pushes of figures"),
+        (sent.spans.lost(), "spans"),
+        (sent.logs.lost() - sent.logs.unwanted, "log records"),
+        (
+            sent.metrics.lost() - sent.metrics.unwanted,
+            "pushes of figures",
+        ),
     ];
-    for (exported, what) in lost {
-        // A collector that takes traces alone, as Jaeger does, has lost nothing.
-        let count = exported.lost() - exported.unwanted;
+    for (count, what) in lost {
         if count > 0 {
             writeln!(std::io::stderr(), "warning: {count} {what} were lost").unwrap_or_default();
         }

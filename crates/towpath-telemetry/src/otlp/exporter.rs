@@ -106,7 +106,12 @@ impl Outage {
         if !self.unwanted {
             let signal = exporter.signal;
             let collector = exporter.transport.address();
-            tracing::info!(collector, answer, "the collector takes no {signal}");
+            if signal == "traces" {
+                // One that takes no traces is most likely not the one that was meant.
+                tracing::warn!(collector, answer, "the collector takes no {signal}");
+            } else {
+                tracing::info!(collector, answer, "the collector takes no {signal}");
+            }
             self.unwanted = true;
         }
     }
