@@ -1,7 +1,7 @@
 //! Figures of pipelines as metrics, for Prometheus, OpenTelemetry and people.
 //!
 //! What the engine counts anyway is the truth: every metric is read from the
-//! [`Status`](towpath_core::Status) of a pipeline when somebody asks, and none is recorded a
+//! [`Status`] of a pipeline when somebody asks, and none is recorded a
 //! second time. The [`catalog`] lists all of them; `docs/metrics.md` is made from it.
 //!
 //! ```
