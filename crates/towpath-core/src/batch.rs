@@ -27,6 +27,22 @@ pub enum Trigger {
     Chunk,
 }
 
+impl Trigger {
+    /// The trigger in a word, as data and figures have it: `count`, `age`.
+    pub fn word(self) -> &'static str {
+        match self {
+            Self::Count => "count",
+            Self::Weight => "weight",
+            Self::Age => "age",
+            Self::Flush => "flush",
+            Self::Custom => "custom",
+            Self::Evicted => "evicted",
+            Self::Drain => "drain",
+            Self::Chunk => "chunk",
+        }
+    }
+}
+
 /// The key of a batch, as the user's key function gave it.
 #[derive(Clone)]
 pub struct BatchKey(Arc<dyn KeyValue>);

@@ -7,7 +7,7 @@
 //! `towpath.` are ours, for what the convention has no word for.
 
 use opentelemetry::trace::SpanKind;
-use towpath_core::{Outcome, StageName, Trigger};
+use towpath_core::{Outcome, StageName};
 
 /// The instrumentation scope of all spans.
 pub const SCOPE: &str = "towpath";
@@ -118,21 +118,6 @@ pub fn settles(outcome: &Outcome) -> Operation {
         Outcome::Retry { .. } => NACK,
         Outcome::Reject(_) => REJECT,
         _ => ACK,
-    }
-}
-
-/// The value of [`BATCH_TRIGGER`].
-pub fn trigger(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::Count => "count",
-        Trigger::Weight => "weight",
-        Trigger::Age => "age",
-        Trigger::Flush => "flush",
-        Trigger::Custom => "custom",
-        Trigger::Evicted => "evicted",
-        Trigger::Drain => "drain",
-        Trigger::Chunk => "chunk",
-        _ => "other",
     }
 }
 

@@ -76,7 +76,7 @@ fn process(scene: &Scene, stage: &StageName, count: Option<usize>, origin: &Orig
 fn batch(scene: &Scene, info: &BatchInfo) -> Draft {
     Draft::messaging(scene, &names::BATCH, &info.batcher, scene.system)
         .with(names::MESSAGING_BATCH_COUNT, size(info.size))
-        .with(names::BATCH_TRIGGER, names::trigger(info.trigger))
+        .with(names::BATCH_TRIGGER, info.trigger.word())
         .with(names::BATCH_AGE, info.age.as_secs_f64())
         .with(names::BATCH_WEIGHT, integer(info.weight))
 }

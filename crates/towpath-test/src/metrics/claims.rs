@@ -5,7 +5,7 @@ mod policies;
 use std::time::Duration;
 
 use towpath::{
-    Report, Trigger,
+    Report,
     core::{BatchStatus, Distribution, SourceStatus, StageStatus},
 };
 
@@ -168,7 +168,7 @@ impl<'a> Claims<'a> {
 
     fn batches(&mut self, batches: &'a BatchStatus, labels: &Labels<'_>) {
         let closed = batches.closed.iter();
-        let closed = closed.map(|(trigger, count)| (word(*trigger), *count));
+        let closed = closed.map(|(trigger, count)| (trigger.word(), *count));
         self.each("towpath_batch_closed_total", labels, "trigger", closed);
         for (name, figures, unit) in [
             ("towpath_batch_size", &batches.size, Unit::One),
@@ -224,19 +224,5 @@ impl Unit {
             Self::Seconds => figure as f64 / 1e9,
             Self::One => figure as f64,
         }
-    }
-}
-
-fn word(trigger: Trigger) -> &'static str {
-    match trigger {
-        Trigger::Count => "count",
-        Trigger::Weight => "weight",
-        Trigger::Age => "age",
-        Trigger::Flush => "flush",
-        Trigger::Custom => "custom",
-        Trigger::Evicted => "evicted",
-        Trigger::Drain => "drain",
-        Trigger::Chunk => "chunk",
-        other => panic!("{other:?} has no word here"),
     }
 }
