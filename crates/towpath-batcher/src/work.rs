@@ -55,9 +55,19 @@ where
     S: Splitter<T>,
 {
     fn drop(&mut self) {
-        let closed = self.0.closed.iter().map(|batch| batch.items.len());
-        let in_hand = self.0.open.messages() + closed.sum::<usize>();
-        self.1.add_given_back(in_hand);
+        self.1
+            .add_given_back(self.0.open.messages() + self.0.in_closed());
+    }
+}
+
+impl<T, K, W, S> BatchWork<T, K, W, S>
+where
+    K: KeyOf<T>,
+    S: Splitter<T>,
+{
+    /// Messages in batches that are closed and not handed on.
+    fn in_closed(&self) -> usize {
+        self.closed.iter().map(|batch| batch.items.len()).sum()
     }
 }
 
@@ -226,11 +236,6 @@ where
             }
         }
         true
-    }
-
-    /// Messages in batches that are closed and not handed on.
-    fn in_closed(&self) -> usize {
-        self.closed.iter().map(|batch| batch.items.len()).sum()
     }
 
     fn bundle(

@@ -10,10 +10,7 @@ use tower_service::Service;
 use towpath_core::StageName;
 use towpath_policy::context::{self, CallContext};
 
-use crate::{
-    ready_set::ReadySet,
-    traced::{self, Traced},
-};
+use crate::{ready_set::ReadySet, traced::Traced};
 
 /// The slots of one worker. Each owns a clone of the service for life.
 ///
@@ -255,9 +252,6 @@ where
         // pinned place is not to be used after that.
         let broken = std::mem::replace(&mut slot.future, Box::pin(None));
         slot.service = self.prototype.clone();
-        if slot.traced.take().is_some() {
-            traced::leave();
-        }
         drop(std::panic::catch_unwind(std::panic::AssertUnwindSafe(
             || drop(broken),
         )));
@@ -326,10 +320,12 @@ where
         held: H,
     ) -> Option<Ended<H, S::Response, S::Error>> {
         *self.touched = Some(self.index);
-        self.slot.held = Some(held);
-        self.slot.begin_span(self.stage);
+        // In its slot first: should the tracer panic, it is this message that fails.
+        let traced = self.slot.held.insert(held).begin_trace(self.stage);
+        let entered = traced.as_ref().map(Traced::enter);
         let ended = self.slot.start::<Q, SCOPED>(request);
-        self.slot.leave_span(ended.as_ref());
+        drop(entered);
+        self.slot.keep_trace(traced, ended.as_ref());
         *self.touched = None;
         let Some(result) = ended else {
             self.set_running();
@@ -430,32 +426,20 @@ where
     #[cold]
     #[inline(never)]
     fn poll_traced<const SCOPED: bool>(&mut self) -> Option<F::Output> {
-        if let Some(traced) = &self.traced {
-            traced.enter();
-        }
+        let traced = self.traced.take();
+        let entered = traced.as_ref().map(Traced::enter);
         let ended = self.poll_untraced::<SCOPED>();
-        self.leave_span(ended.as_ref());
+        drop(entered);
+        self.keep_trace(traced, ended.as_ref());
         ended
     }
 
-    /// Begins the span of a call, and enters it.
-    fn begin_span(&mut self, stage: &StageName) {
-        self.traced = self.held.as_ref().and_then(|held| held.begin_trace(stage));
-        if let Some(traced) = &self.traced {
-            traced.enter();
-        }
-    }
-
     /// A call that has gone well ends its span here; one that fails, where its error is read.
-    fn leave_span(&mut self, ended: Option<&F::Output>) {
-        if self.traced.is_some() {
-            traced::leave();
-        }
-        if ended.is_some() {
-            self.traced = None;
-        }
-        if let (Some(Ok(_)), Some(held)) = (ended, &self.held) {
-            held.end_trace();
+    fn keep_trace(&mut self, traced: Option<Traced>, ended: Option<&F::Output>) {
+        match (ended, &self.held) {
+            (None, _) => self.traced = traced,
+            (Some(Ok(_)), Some(held)) => held.end_trace(),
+            _ => {}
         }
     }
 

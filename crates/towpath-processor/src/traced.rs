@@ -1,6 +1,6 @@
 //! A traced message at a processor: while its call is polled, its span is the current one.
 
-use std::{cell::RefCell, fmt, sync::Arc, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use towpath_core::{
     BoxError, Failure, Receipt, StageName,
@@ -31,32 +31,15 @@ impl Traced {
         }
     }
 
-    /// Until [`leave`]: around a poll.
-    pub(crate) fn enter(&self) {
-        let entered = (observe::enter(&self.attempts), enter(&self.span));
-        ENTERED.with(|stack| stack.borrow_mut().push(entered));
+    /// Until what is returned is dropped: around a poll.
+    pub(crate) fn enter(&self) -> (observe::Guard, Entered) {
+        (observe::enter(&self.attempts), enter(&self.span))
     }
 }
 
-thread_local! {
-    /// What the calls that are polled on this thread have entered: one, but for a call that
-    /// polls another pipeline by itself.
-    static ENTERED: RefCell<Vec<(observe::Guard, Entered)>> = const { RefCell::new(Vec::new()) };
-}
-
-/// Leaves the span that was entered last, also after a panic in it.
-pub(crate) fn leave() {
-    let entered = ENTERED.with(|stack| stack.borrow_mut().pop());
-    // Not under the borrow: code of the tracer runs here.
-    drop(entered);
-}
-
-/// Begins the span of a call for one message, where that is traced.
-pub(crate) fn begin(receipt: &Receipt, stage: &StageName) -> Option<Traced> {
-    begin_one(receipt, None, stage)
-}
-
-fn begin_one(receipt: &Receipt, count: Option<usize>, stage: &StageName) -> Option<Traced> {
+/// Begins the span of a call for a message, with others where there is a `count`; `None` where
+/// it is not traced.
+pub(crate) fn begin(receipt: &Receipt, count: Option<usize>, stage: &StageName) -> Option<Traced> {
     let journey = receipt.journey()?;
     let since = journey.since();
     journey.begin_stage(stage, count, receipt);
@@ -68,7 +51,7 @@ fn begin_one(receipt: &Receipt, count: Option<usize>, stage: &StageName) -> Opti
 pub(crate) fn begin_all(receipts: &[Receipt], stage: &StageName) -> Option<Traced> {
     let traced = receipts.iter().filter(|receipt| receipt.is_traced());
     let count = Some(receipts.len());
-    let mut spans = traced.filter_map(|receipt| begin_one(receipt, count, stage));
+    let mut spans = traced.filter_map(|receipt| begin(receipt, count, stage));
     let first = spans.next()?;
     spans.for_each(|other| other.span.link(&*first.span));
     Some(first)

@@ -77,7 +77,7 @@ impl<K> Held for (Receipt, K) {
     }
 
     fn begin_trace(&self, stage: &StageName) -> Option<Traced> {
-        traced::begin(&self.0, stage)
+        traced::begin(&self.0, None, stage)
     }
 
     fn end_trace(&self) {
