@@ -54,9 +54,12 @@ pub(crate) fn everything() -> Pipeline {
         .named("everything")
 }
 
-/// Fails, panics or hangs now and then.
+/// Fails, panics or hangs now and then; for some messages always, however the calls fall.
 async fn trouble(n: u64, call: u64) -> Result<u64, BoxError> {
     assert!(call % 40 != 3, "a panic on cue");
+    if n % 20 == 10 {
+        return Err("never answers".into());
+    }
     match call % 20 {
         4 => sleep(ms(60)).await,
         5 => sleep(ms(200)).await,
