@@ -4,7 +4,7 @@ use std::fmt;
 
 use serde::Deserialize;
 
-use crate::words::Problems;
+use towpath_options::Problems;
 
 mod adaptive;
 mod permits;

@@ -21,10 +21,11 @@ use tower_service::Service;
 
 pub use future::DeadlineFuture;
 
+use towpath_options::duration;
+
 use crate::{
     BoxError, InvalidOptions, Problems,
     context::{self, CallContext},
-    words::duration,
 };
 
 /// How long a call may take in total: waits, attempts and the pauses between them.

@@ -23,7 +23,9 @@ use tower_service::Service;
 
 pub use future::HedgeFuture;
 
-use crate::{BoxError, InvalidOptions, Problems, spare::Spare, words::duration};
+use towpath_options::duration;
+
+use crate::{BoxError, InvalidOptions, Problems, spare::Spare};
 use budget::Budget;
 use future::Further;
 use latency::Latency;

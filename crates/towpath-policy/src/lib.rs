@@ -90,7 +90,6 @@ mod spare;
 mod sync;
 mod timeout;
 mod timer;
-mod words;
 
 pub use breaker::{
     BreakerState, BreakerStatus, CircuitBreaker, Forced, Growing, SlowCalls, Subscription,
@@ -124,4 +123,4 @@ pub use rate::{
 };
 pub use retry::{Jitter, Retry};
 pub use timeout::Timeout;
-pub use words::{InvalidOptions, Problem, Problems, read_options};
+pub use towpath_options::{InvalidOptions, Problem, Problems, read_options};

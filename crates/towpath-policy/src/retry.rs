@@ -6,10 +6,9 @@ use humantime::format_duration;
 use serde::Deserialize;
 use tokio::time::Instant;
 
-use crate::{
-    class::{Classify, Standard},
-    words::Problems,
-};
+use towpath_options::Problems;
+
+use crate::class::{Classify, Standard};
 
 mod backoff;
 mod budget;

@@ -4,7 +4,7 @@ use std::{fmt, time::Duration};
 
 use serde::Deserialize;
 
-use crate::words::{self, Problems};
+use towpath_options::Problems;
 
 /// How long one attempt may take; in options a duration in words, such as `"2s"`.
 ///
@@ -12,7 +12,7 @@ use crate::words::{self, Problems};
 /// counts as a failure of the backend and is worth another attempt.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Deserialize)]
 #[must_use]
-pub struct Timeout(#[serde(with = "words::duration")] Duration);
+pub struct Timeout(#[serde(with = "towpath_options::duration")] Duration);
 
 // === impl Timeout ===
 

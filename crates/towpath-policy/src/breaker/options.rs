@@ -7,7 +7,7 @@ use serde::Deserialize;
 use tokio::time::Instant;
 
 use super::{Breaker, names, settings::Settings};
-use crate::words::{InvalidOptions, Problems, duration};
+use towpath_options::{InvalidOptions, Problems, duration};
 
 /// Stops calling a service that fails, and finds out when it works again.
 ///

@@ -3,7 +3,7 @@
 use std::{sync::Arc, time::Duration};
 
 use super::options::{CircuitBreaker, Extent, SlowCalls};
-use crate::words::LONGEST;
+use towpath_options::LONGEST;
 
 /// Two breakers with equal settings do the same.
 #[derive(Clone, Debug, PartialEq)]

@@ -18,7 +18,7 @@ use super::{
     Breaker, BreakerState, CircuitBreaker, Entry, Forced, Pass, Subscription, Transition,
     TransitionReason, Verdict,
 };
-use crate::words::Problems;
+use towpath_options::Problems;
 
 /// A breaker and its clock.
 struct Rig {

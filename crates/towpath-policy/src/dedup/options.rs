@@ -8,7 +8,9 @@ use super::{
     ByKey, DedupLayer, DedupStore, NoKey,
     local::{Local, Sharing},
 };
-use crate::{InvalidOptions, Key, Problems, WhenStoreFails, words::duration};
+use towpath_options::duration;
+
+use crate::{InvalidOptions, Key, Problems, WhenStoreFails};
 
 /// Does not make a call again whose key was answered before or is in flight.
 ///

@@ -10,12 +10,13 @@ use tokio::time::Instant;
 use tower_service::Service;
 
 use super::{ConcurrentMap, Item};
+use towpath_options::LONGEST;
+
 use crate::{
     BoxError,
     context::{self, CallContext},
     error::DeadlinePassed,
     timer::poll_until,
-    words::LONGEST,
 };
 
 impl<St, S> ConcurrentMap<St, S>

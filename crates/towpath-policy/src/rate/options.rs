@@ -12,7 +12,9 @@ use super::{
     rate_value::Rate,
     store::RateStore,
 };
-use crate::{Key, words::Problems};
+use towpath_options::Problems;
+
+use crate::Key;
 
 /// How many calls may start in a while.
 ///

@@ -10,7 +10,7 @@ use std::{
 use serde::Deserialize;
 
 use super::schedule::{Schedule, nanos};
-use crate::words::LONGEST;
+use towpath_options::LONGEST;
 
 #[cfg(test)]
 mod tests;

@@ -18,7 +18,9 @@ use std::{
 use tokio::time::Instant;
 
 use super::schedule::nanos;
-use crate::{apart::Apart, lock::lock, words::Problems};
+use towpath_options::Problems;
+
+use crate::{apart::Apart, lock::lock};
 
 #[cfg(test)]
 mod tests;

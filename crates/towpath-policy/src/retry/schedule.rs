@@ -5,7 +5,7 @@ use std::{error::Error, fmt, sync::Arc, time::Duration};
 use humantime::format_duration;
 
 use super::Jitter;
-use crate::words::{LONGEST, Problems};
+use towpath_options::{LONGEST, Problems};
 
 type Custom = Arc<dyn Fn(u32, &(dyn Error + 'static)) -> Option<Duration> + Send + Sync>;
 

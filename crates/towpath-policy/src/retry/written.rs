@@ -13,12 +13,12 @@ use super::{Jitter, Retry, Schedule};
 #[serde(deny_unknown_fields)]
 pub(super) struct Written {
     exponential: Option<Exponential>,
-    #[serde(default, with = "crate::words::duration::option")]
+    #[serde(default, with = "towpath_options::duration::option")]
     fixed: Option<Duration>,
     attempts: Option<u32>,
     jitter: Option<Jitter>,
     seed: Option<u64>,
-    #[serde(default, with = "crate::words::duration::option")]
+    #[serde(default, with = "towpath_options::duration::option")]
     deadline: Option<Duration>,
     budget: Option<f64>,
     budget_at_least: Option<PerSecond>,
@@ -27,9 +27,9 @@ pub(super) struct Written {
 #[derive(Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Exponential {
-    #[serde(with = "crate::words::duration")]
+    #[serde(with = "towpath_options::duration")]
     base: Duration,
-    #[serde(with = "crate::words::duration")]
+    #[serde(with = "towpath_options::duration")]
     cap: Duration,
 }
 

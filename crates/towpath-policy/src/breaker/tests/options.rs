@@ -129,7 +129,7 @@ fn times_without_end_are_problems() {
 
 #[test]
 fn the_longest_times_do_not_overflow_the_clock() {
-    let longest = crate::words::LONGEST;
+    let longest = towpath_options::LONGEST;
     let options = CircuitBreaker::default()
         .over(longest)
         .min_calls(1)

@@ -5,7 +5,7 @@ use std::time::Duration;
 use tokio::time::Instant;
 
 use super::to_f64;
-use crate::words::LONGEST;
+use towpath_options::LONGEST;
 
 /// Begins with its first call.
 #[derive(Debug, Default)]

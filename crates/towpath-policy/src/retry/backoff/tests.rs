@@ -5,7 +5,7 @@ use std::{error::Error, fmt::Error as Failed, time::Duration};
 use proptest::prelude::*;
 
 use super::{Backoff, Jitter, Schedule};
-use crate::words::LONGEST;
+use towpath_options::LONGEST;
 
 const BASE: Duration = Duration::from_millis(100);
 const CAP: Duration = Duration::from_secs(10);

@@ -1,15 +1,11 @@
-//! Durations, rates and sizes in words, and options with problems.
+//! What is wrong with options: all of it at once, each with its path.
 
 use std::{fmt, time::Duration};
 
 use serde::{Deserialize, Deserializer};
 
-pub(crate) mod duration;
-#[cfg(test)]
-mod tests;
-
 /// The longest time that an option takes: ten years, so that no sum with the clock overflows.
-pub(crate) const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
+pub const LONGEST: Duration = Duration::from_secs(10 * 365 * 24 * 60 * 60);
 
 /// One thing that is wrong with options: where, and what.
 #[derive(Clone, Debug, PartialEq, Eq)]
@@ -24,7 +20,7 @@ pub struct Problem {
 /// Collects what is wrong with options, so that all of it is reported at once.
 ///
 /// ```
-/// use towpath_policy::Problems;
+/// use towpath_options::Problems;
 ///
 /// let mut problems = Problems::new();
 /// problems.within("retry", |retry| retry.add("attempts", "must be at least 1"));
@@ -120,7 +116,7 @@ impl Problems {
     }
 
     /// Expects a time of more than zero, and of no more than ten years.
-    pub(crate) fn expect_time(&mut self, path: &str, time: Duration) {
+    pub fn expect_time(&mut self, path: &str, time: Duration) {
         if time.is_zero() {
             self.add(path, "must be more than 0s");
         }
@@ -128,21 +124,21 @@ impl Problems {
     }
 
     /// Expects a time of no more than ten years; zero is fine.
-    pub(crate) fn expect_sane(&mut self, path: &str, time: Duration) {
+    pub fn expect_sane(&mut self, path: &str, time: Duration) {
         if time > LONGEST {
             self.add(path, "must be at most 10 years");
         }
     }
 
     /// Expects a count of at least one.
-    pub(crate) fn expect_some(&mut self, path: &str, count: impl Into<u64>) {
+    pub fn expect_some(&mut self, path: &str, count: impl Into<u64>) {
         if count.into() == 0 {
             self.add(path, "must be at least 1");
         }
     }
 
     /// Expects a number, and one from `low` to `high`, both included.
-    pub(crate) fn expect_between(&mut self, path: &str, number: f64, low: f64, high: f64) {
+    pub fn expect_between(&mut self, path: &str, number: f64, low: f64, high: f64) {
         if !(low..=high).contains(&number) {
             self.add(path, format!("must be from {low} to {high}, not {number}"));
         }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use proptest::prelude::*;
 use serde::Deserialize;
 
-use super::{InvalidOptions, Problems, duration, read_options};
+use crate::{InvalidOptions, Problems, duration, read_options};
 
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
@@ -16,9 +16,9 @@ struct Outer {
 #[derive(Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 struct Inner {
-    #[serde(with = "crate::words::duration")]
+    #[serde(with = "crate::duration")]
     wait: Duration,
-    #[serde(default, with = "crate::words::duration::option")]
+    #[serde(default, with = "crate::duration::option")]
     pause: Option<Duration>,
 }
 

@@ -11,7 +11,7 @@ use serde::{
 ///
 /// # Errors
 /// Fails when the text is no duration, or one that is too long to hold.
-pub(crate) fn parse(text: &str) -> Result<Duration, NoDuration> {
+pub fn parse(text: &str) -> Result<Duration, NoDuration> {
     humantime::parse_duration(text.trim()).map_err(|cause| NoDuration {
         text: text.to_owned(),
         cause,
@@ -21,13 +21,16 @@ pub(crate) fn parse(text: &str) -> Result<Duration, NoDuration> {
 /// A text is no duration.
 #[derive(Debug, thiserror::Error)]
 #[error("{text:?} is no duration such as \"200ms\" or \"1m 30s\": {cause}")]
-pub(crate) struct NoDuration {
+pub struct NoDuration {
     text: String,
     cause: humantime::DurationError,
 }
 
 /// Reads a duration in words from any format.
-pub(crate) fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
+///
+/// # Errors
+/// Fails when the value is no duration.
+pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Duration, D::Error> {
     from.deserialize_str(Words)
 }
 
@@ -46,7 +49,7 @@ impl Visitor<'_> for Words {
 }
 
 /// A duration that may be absent or null; also wants `#[serde(default)]` on its field.
-pub(crate) mod option {
+pub mod option {
     use std::{fmt, time::Duration};
 
     use serde::{
@@ -55,9 +58,10 @@ pub(crate) mod option {
     };
 
     /// Reads a duration in words, or none.
-    pub(crate) fn deserialize<'de, D: Deserializer<'de>>(
-        from: D,
-    ) -> Result<Option<Duration>, D::Error> {
+    ///
+    /// # Errors
+    /// Fails when there is a value that is no duration.
+    pub fn deserialize<'de, D: Deserializer<'de>>(from: D) -> Result<Option<Duration>, D::Error> {
         from.deserialize_option(Maybe)
     }
 
