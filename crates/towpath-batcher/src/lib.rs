@@ -27,6 +27,7 @@
 //! is told the time, holds no timer and waits for nothing.
 
 mod batcher;
+mod mapped;
 mod open_batches;
 mod rules;
 mod sink;
@@ -36,6 +37,7 @@ mod weigh;
 mod work;
 
 pub use batcher::Batcher;
+pub use mapped::{Mapped, mapped};
 pub use open_batches::{ClosedBatch, OpenBatches};
 pub use rules::Rules;
 pub use sink::{Each, FnSink, SinkStage, each, write};

@@ -52,6 +52,9 @@ impl<S> SinkWork<S> {
         S: Sink<T>,
         T: Send,
     {
+        if let Some(reach) = self.sink.reach() {
+            self.stats.set_reach(reach);
+        }
         let mut inbox = VecDeque::new();
         loop {
             self.flush_if_due().await;
@@ -130,8 +133,8 @@ impl<S> SinkWork<S> {
         S: Sink<T>,
     {
         self.failures.context().tracer.as_ref()?;
-        let (stage, system) = (self.failures.stage(), self.sink.system());
-        TracedWrite::begin(self.receipts.iter(), info, stage, system)
+        let (stage, peer) = (self.failures.stage(), self.sink.peer());
+        TracedWrite::begin(self.receipts.iter(), info, stage, &peer)
     }
 
     async fn attempt<T>(
@@ -204,10 +207,7 @@ impl<S> SinkWork<S> {
     }
 
     fn fail_all(&mut self, failure: Failure) {
-        let outcome = failure.into_outcome(self.failures.stage());
-        for receipt in self.receipts.drain(..) {
-            self.failures.fail_as(receipt, outcome.clone());
-        }
+        self.failures.fail_all(self.receipts.drain(..), failure);
     }
 
     async fn flush<T>(&mut self)
@@ -235,10 +235,7 @@ impl<S> SinkWork<S> {
     }
 
     async fn give_back_unflushed(&mut self, failure: Failure) {
-        let outcome = failure.into_outcome(self.failures.stage());
-        for receipt in self.unflushed.drain(..) {
-            self.failures.fail_as(receipt, outcome.clone());
-        }
+        self.failures.fail_all(self.unflushed.drain(..), failure);
         self.failures.clear().await;
     }
 }

@@ -201,6 +201,17 @@ impl<T> Batch<T> {
         found.ok().map(|traced| self.traces[traced].1.headers())
     }
 
+    /// The same batch with other payloads: places, origins and traces stay.
+    #[must_use]
+    pub fn map<U>(self, f: impl FnMut(T) -> U) -> Batch<U> {
+        Batch {
+            items: self.items.into_iter().map(f).collect(),
+            origins: self.origins,
+            traces: self.traces,
+            info: self.info,
+        }
+    }
+
     /// Takes the payloads out.
     #[must_use]
     pub fn into_items(self) -> Vec<T> {

@@ -98,6 +98,11 @@ impl Failure {
         &*self.error
     }
 
+    /// The error it was made of, taken out.
+    pub fn into_error(self) -> BoxError {
+        self.error
+    }
+
     /// Reads any error: a `Failure` as it is, everything else as a rejection.
     pub fn from_error(error: impl Into<BoxError>) -> Self {
         match error.into().downcast::<Self>() {

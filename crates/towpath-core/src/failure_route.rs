@@ -4,14 +4,15 @@ use std::{
     collections::VecDeque,
     fmt,
     future::poll_fn,
+    num::NonZeroU32,
     panic::{AssertUnwindSafe, catch_unwind},
     sync::Arc,
     task::{Context, Poll},
 };
 
 use crate::{
-    BoxError, DeadLetter, Event, EventKind, Failure, Ledger, Message, Observer, Origin, Original,
-    Outcome, Outlet, Panicked, Receipt, StageName, StageStats, Timing,
+    BoxError, Cause, DeadLetter, Event, EventKind, Failure, Ledger, Message, Observer, Origin,
+    Original, Outcome, Outlet, Panicked, Receipt, StageName, StageStats, Timing,
     trace::{End, Tracer},
 };
 
@@ -31,6 +32,26 @@ pub struct FailureContext {
     pub tracer: Option<Arc<dyn Tracer>>,
     /// How closely calls are timed.
     pub timing: Timing,
+    /// How often a message is tried, over all its deliveries; `None` as long as it takes.
+    pub max_attempts: Option<NonZeroU32>,
+}
+
+/// A message was given up: it has failed as often as it may.
+#[derive(Debug, thiserror::Error)]
+#[error("given up after {attempts} attempts")]
+#[non_exhaustive]
+pub struct AttemptsExhausted {
+    /// How often a message is tried, over all its deliveries.
+    pub attempts: NonZeroU32,
+    /// How the last attempt failed.
+    pub source: BoxError,
+}
+
+/// What becomes of messages that failed in the same way.
+struct Fate {
+    outcome: Outcome,
+    /// Instead, for a message that is to be given back from its last attempt.
+    last: Option<Outcome>,
 }
 
 /// Where one worker sends what failed.
@@ -113,8 +134,8 @@ impl FailureRoute {
     /// As [`fail`](Self::fail), with the payload at hand for the dead letter.
     pub fn fail_with(&mut self, receipt: Receipt, failure: Failure, payload: Option<Original>) {
         end_trace(&receipt, &failure);
-        let outcome = failure.into_outcome(&self.stage);
-        self.fail_to(receipt, outcome, payload);
+        let fate = self.fate(&self.stage, failure);
+        self.fail_to(receipt, &fate, payload);
     }
 
     /// As [`fail_with`](Self::fail_with), in a part of the stage that has a name of its own.
@@ -126,22 +147,62 @@ impl FailureRoute {
         payload: Option<Original>,
     ) {
         end_trace(&receipt, &failure);
-        self.fail_to(receipt, failure.into_outcome(part), payload);
+        self.fail_to(receipt, &self.fate(part, failure), payload);
     }
 
-    /// A message failed with an outcome that is known already, as one of many.
-    pub fn fail_as(&mut self, receipt: Receipt, outcome: Outcome) {
-        self.fail_to(receipt, outcome, None);
+    /// Messages failed together, all in the same way.
+    pub fn fail_all(&mut self, receipts: impl IntoIterator<Item = Receipt>, failure: Failure) {
+        let fate = self.fate(&self.stage, failure);
+        for receipt in receipts {
+            self.fail_to(receipt, &fate, None);
+        }
     }
 
-    fn fail_to(&mut self, receipt: Receipt, outcome: Outcome, payload: Option<Original>) {
-        if matches!(outcome, Outcome::Drop(_)) {
+    /// A message failed for a reason that is not its own: it goes back to its source, however
+    /// often it was tried.
+    pub fn give_back(&mut self, receipt: Receipt) {
+        let fate = Fate {
+            outcome: Outcome::retry(),
+            last: None,
+        };
+        self.fail_to(receipt, &fate, None);
+    }
+
+    fn fate(&self, stage: &StageName, failure: Failure) -> Fate {
+        let limited = self.context.max_attempts.zip(failure.retry_after());
+        let Some((attempts, after)) = limited else {
+            let outcome = failure.into_outcome(stage);
+            return Fate {
+                outcome,
+                last: None,
+            };
+        };
+        let source = failure.into_error();
+        let exhausted = AttemptsExhausted { attempts, source };
+        Fate {
+            outcome: Outcome::retry_after(after),
+            last: Some(Outcome::Reject(Cause::new(stage.clone(), exhausted))),
+        }
+    }
+
+    fn fail_to(&mut self, receipt: Receipt, fate: &Fate, payload: Option<Original>) {
+        if matches!(fate.outcome, Outcome::Drop(_)) {
             self.stats.add_dropped(1);
         } else {
             self.stats.add_failed(1);
         }
-        let outcome = self.through_hook(&receipt, outcome);
+        let outcome = self.through_hook(&receipt, fate.outcome.clone());
+        let outcome = match &fate.last {
+            Some(last) if self.is_last(&receipt, &outcome) => last.clone(),
+            _ => outcome,
+        };
         self.settle(receipt, outcome, payload);
+    }
+
+    /// Whether the message would be given back from its last attempt.
+    fn is_last(&self, receipt: &Receipt, outcome: &Outcome) -> bool {
+        let limit = self.context.max_attempts.filter(|_| is_retry(outcome));
+        limit.is_some_and(|limit| receipt.origin().attempt.max(1) >= limit.get())
     }
 
     /// User code panicked over a message: it is rejected with what the panic said.
@@ -217,6 +278,10 @@ impl FailureRoute {
     pub async fn clear(&mut self) {
         poll_fn(|cx| self.poll_clear(cx)).await;
     }
+}
+
+fn is_retry(outcome: &Outcome) -> bool {
+    matches!(outcome, Outcome::Retry { .. })
 }
 
 /// What worked on the message has ended so, in its trace.

@@ -29,6 +29,7 @@ mod failure_route;
 mod guarantee;
 mod histogram;
 pub mod invariants;
+mod lag;
 mod lease;
 mod ledger;
 mod message;
@@ -36,9 +37,11 @@ mod name;
 mod observer;
 mod origin;
 mod outcome;
+mod peer;
 mod policy;
 pub mod port;
 mod producer;
+mod reach;
 mod receipt;
 mod sink;
 mod stage;
@@ -56,9 +59,10 @@ pub use control::StageControl;
 pub use dead_letter::{DeadLetter, Original};
 pub use error::{BoxError, ErrorNames, Panicked, Permanent, error_kind, find, name_errors};
 pub use failure::Failure;
-pub use failure_route::{FailureContext, FailureHook, FailureRoute};
+pub use failure_route::{AttemptsExhausted, FailureContext, FailureHook, FailureRoute};
 pub use guarantee::{Guarantee, Redelivery, Settlement, SinkPromise};
 pub use histogram::{Distribution, Histogram, Latency};
+pub use lag::Lag;
 pub use lease::{Lease, Shelf};
 pub use ledger::{Counts, Ledger};
 pub use message::Message;
@@ -66,6 +70,7 @@ pub use name::StageName;
 pub use observer::{Event, EventKind, Observer};
 pub use origin::{Headers, Identity, Origin, Position};
 pub use outcome::{Cause, Outcome, Reason};
+pub use peer::Peer;
 pub use policy::{
     BreakerState, ForcedBreaker, PolicyControl, PolicyError, PolicyListener, PolicyStatus,
 };
@@ -74,11 +79,12 @@ pub use producer::{
     Acknowledger, Delivery, Intake, Producer, Received, SettleError, SettleOptions, Settled, Token,
     Unacknowledged, UnsupportedOption,
 };
+pub use reach::Reach;
 pub use receipt::{Delivered, Originals, Receipt, Receipts, SettlePort, Settler, Split};
 pub use sink::{Sink, Verdicts, Written};
 pub use stage::{Bundler, Ports, Stage, StageInfo, Work};
 pub use stats::{StageCounts, StageStats};
 pub use status::{
-    BatchStatus, Phase, QueueStatus, SettleCounts, SourceStatus, StageStatus, Status,
+    BatchStatus, Phase, QueueStatus, ReachStatus, SettleCounts, SourceStatus, StageStatus, Status,
 };
 pub use telemetry::{Attached, Inspect, Telemetry, Timing};

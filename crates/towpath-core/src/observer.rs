@@ -75,6 +75,12 @@ pub enum EventKind {
         /// How many outcomes.
         count: usize,
     },
+    /// A source could not be told that its messages are still worked on: it may deliver them
+    /// again meanwhile.
+    ExtendFailed {
+        /// What the source said.
+        error: String,
+    },
     /// The concurrency of a stage was changed.
     ConcurrencyChanged {
         /// The new limit.
@@ -111,7 +117,7 @@ impl Event {
 
 impl EventKind {
     /// The word of each kind, as [`word`](Self::word) says it.
-    pub const WORDS: [&'static str; 13] = [
+    pub const WORDS: [&'static str; 14] = [
         "started",
         "paused",
         "resumed",
@@ -121,6 +127,7 @@ impl EventKind {
         "source_failed",
         "rejected",
         "settle_failed",
+        "extend_failed",
         "concurrency_changed",
         "rate_changed",
         "breaker_forced",
@@ -139,6 +146,7 @@ impl EventKind {
             Self::SourceFailed { .. } => "source_failed",
             Self::Rejected { .. } => "rejected",
             Self::SettleFailed { .. } => "settle_failed",
+            Self::ExtendFailed { .. } => "extend_failed",
             Self::ConcurrencyChanged { .. } => "concurrency_changed",
             Self::RateChanged { .. } => "rate_changed",
             Self::BreakerForced { .. } => "breaker_forced",
@@ -206,7 +214,11 @@ mod tests {
             EventKind::Rejected {
                 cause: Cause::new("enrich".into(), "no such customer"),
             },
-            EventKind::SettleFailed { error, count: 3 },
+            EventKind::SettleFailed {
+                error: error.clone(),
+                count: 3,
+            },
+            EventKind::ExtendFailed { error },
             EventKind::ConcurrencyChanged { concurrency: 2 },
             EventKind::RateChanged {
                 calls: 1,

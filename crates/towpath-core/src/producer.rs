@@ -3,12 +3,13 @@
 use std::{
     collections::{BTreeMap, VecDeque},
     fmt, mem,
+    time::Duration,
     vec::Drain,
 };
 
 use crate::{
-    BoxError, Delivered, Message, Origin, Outcome, Receipt, Redelivery, Settlement,
-    trace::OWN_SYSTEM,
+    BoxError, Delivered, Lag, Message, Origin, Outcome, Peer, Reach, Receipt, Redelivery,
+    Settlement,
 };
 
 /// A source of messages.
@@ -84,10 +85,24 @@ pub trait Producer: Send + 'static {
         Redelivery::Never
     }
 
-    /// The kind of system behind it, as traces name it by OpenTelemetry's conventions:
-    /// `kafka`, `nats`; `towpath` for what never left the process.
-    fn system(&self) -> &'static str {
-        OWN_SYSTEM
+    /// What is at the other side, as traces name it. Asked once, before `open`.
+    fn peer(&self) -> Peer {
+        Peer::default()
+    }
+
+    /// Where the source says that it can be reached again; `None` for one that says it by
+    /// what it receives. Asked once, before `open`.
+    ///
+    /// The engine notes there how each call of [`receive`](Self::receive) ends. A source that
+    /// waits for messages when its server is back has something to add: that it waits.
+    fn reach(&self) -> Option<Reach> {
+        None
+    }
+
+    /// Where the source says how many messages wait in it; `None` where it cannot know.
+    /// Asked once, before `open`.
+    fn lag(&self) -> Option<Lag> {
+        None
     }
 
     /// Whether messages are settled one by one or up to a position.
@@ -114,6 +129,25 @@ pub trait Acknowledger: Send + 'static {
         &mut self,
         run: &mut Vec<(Self::Token, Outcome)>,
     ) -> impl Future<Output = Result<Settled, BoxError>> + Send;
+
+    /// How often [`extend`](Self::extend) is called; `None` where nothing expires.
+    ///
+    /// Well below the time after which the source gives a message to somebody else: calls of
+    /// `settle` come in between.
+    fn extend_every(&self) -> Option<Duration> {
+        None
+    }
+
+    /// Tells the source that the messages without an outcome are still worked on.
+    ///
+    /// Which ones they are the acknowledger knows by its tokens: a token lives until its
+    /// outcome is told, or never will be.
+    ///
+    /// # Errors
+    /// An error is reported; the next call comes at its time.
+    fn extend(&mut self) -> impl Future<Output = Result<(), BoxError>> + Send {
+        async { Ok(()) }
+    }
 
     /// Changes how one message will be settled.
     ///

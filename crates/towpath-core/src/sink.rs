@@ -2,7 +2,7 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
-use crate::{Batch, BoxError, Failure, SinkPromise, trace::OWN_SYSTEM};
+use crate::{Batch, BoxError, Failure, Peer, Reach, SinkPromise};
 
 /// Where messages end: a table, a topic, a file.
 ///
@@ -64,10 +64,18 @@ pub trait Sink<T>: Send + 'static {
         true
     }
 
-    /// The kind of system behind it, as traces name it by OpenTelemetry's conventions:
-    /// `kafka`, `nats`; `towpath` for what never leaves the process.
-    fn system(&self) -> &'static str {
-        OWN_SYSTEM
+    /// What is at the other side, as traces name it.
+    fn peer(&self) -> Peer {
+        Peer::default()
+    }
+
+    /// Where the sink says whether it can be reached; `None` for one that always can. Asked
+    /// once, before `open`.
+    ///
+    /// A sink whose server is away says so here and waits in [`write`](Self::write): nothing
+    /// more is taken from the source meanwhile.
+    fn reach(&self) -> Option<Reach> {
+        None
     }
 
     /// What happens when the same message comes twice.

@@ -12,7 +12,7 @@ use std::{
 };
 
 use self::{batches::Batches, timed::Timed};
-use crate::{BatchInfo, BatchStatus, Distribution, Timing};
+use crate::{BatchInfo, BatchStatus, Distribution, Reach, ReachStatus, Timing};
 
 /// The counters of one stage, and what it measures where it is timed.
 #[derive(Debug, Default)]
@@ -29,6 +29,8 @@ pub struct StageStats {
     lost_copies: AtomicU64,
     in_hand: AtomicU64,
     batches: OnceLock<Box<Batches>>,
+    /// Only of a sink that can be out of reach.
+    reach: OnceLock<Reach>,
     /// `None` without timing: a stage that is not timed reads no clock.
     timed: Option<Box<Timed>>,
 }
@@ -150,6 +152,16 @@ impl StageStats {
     pub fn add_batch(&self, info: &BatchInfo, weighed: bool) {
         let batches = self.batches.get_or_init(Box::default);
         batches.add(info, weighed);
+    }
+
+    /// Whether the stage can be reached is told there. Only the first call counts.
+    pub fn set_reach(&self, reach: Reach) {
+        self.reach.get_or_init(|| reach);
+    }
+
+    /// Whether the stage can be reached; `None` for one that always can.
+    pub fn reach(&self) -> Option<ReachStatus> {
+        self.reach.get().map(Reach::status)
     }
 
     /// Items that wait in the hands of a worker were `before`, and are `now`.

@@ -64,6 +64,18 @@ pub struct SourceStatus {
     pub error: Option<String>,
     /// Times its task was started again.
     pub restarts: u64,
+    /// Messages that wait in it; `None` where it does not say.
+    pub lag: Option<u64>,
+}
+
+/// Whether a sink can be reached, at one moment.
+#[derive(Clone, Debug, Default, PartialEq, Eq, serde::Serialize)]
+#[non_exhaustive]
+pub struct ReachStatus {
+    /// Calls that failed because it was out of reach.
+    pub failures: u64,
+    /// What it said when it failed last; `None` since it has answered again.
+    pub error: Option<String>,
 }
 
 /// How a source took the outcomes, at one moment.
@@ -111,6 +123,8 @@ pub struct StageStatus {
     pub utilisation: Option<f64>,
     /// Its batches; `None` for what makes none.
     pub batches: Option<BatchStatus>,
+    /// Whether it can be reached; `None` for what always can: all but sinks of servers.
+    pub reach: Option<ReachStatus>,
     /// Its policies, outermost first.
     #[serde(skip_serializing_if = "Vec::is_empty")]
     pub policies: Vec<PolicyStatus>,
@@ -172,6 +186,7 @@ impl SourceStatus {
             failures: 0,
             error: None,
             restarts: 0,
+            lag: None,
         }
     }
 }
@@ -199,6 +214,7 @@ impl StageStatus {
             busy: Duration::ZERO,
             utilisation: None,
             batches: None,
+            reach: None,
             policies: Vec::new(),
         }
     }

@@ -14,7 +14,7 @@ pub use context::{Entered, current, enter, inject};
 pub use journey::Journey;
 pub use write::{TracedWrite, within, written};
 
-use crate::{BatchInfo, Headers, Origin, Outcome, StageName};
+use crate::{BatchInfo, Headers, Origin, Outcome, Peer, StageName};
 
 /// Chooses the messages that are traced, and begins their traces. One for each pipeline.
 pub trait Tracer: Send + Sync + 'static {
@@ -40,8 +40,8 @@ pub struct Begun {
 pub struct Arrival<'a> {
     /// The source.
     pub source: &'a StageName,
-    /// The kind of system behind it: `kafka`, `nats`, `towpath`.
-    pub system: &'static str,
+    /// What is at the other side of it.
+    pub peer: &'a Peer,
     /// How many there are.
     pub count: u32,
     /// Where they came from, with their headers; empty where nothing is known.
@@ -130,8 +130,8 @@ pub enum Step<'a> {
     Send {
         /// The sink.
         sink: &'a StageName,
-        /// The kind of system behind it.
-        system: &'static str,
+        /// What is at the other side of it.
+        peer: &'a Peer,
         /// How many messages it writes at once.
         count: usize,
     },
@@ -140,8 +140,8 @@ pub enum Step<'a> {
     Create {
         /// The sink.
         sink: &'a StageName,
-        /// The kind of system behind it.
-        system: &'static str,
+        /// What is at the other side of it.
+        peer: &'a Peer,
         /// Where the message came from.
         origin: &'a Origin,
     },
@@ -175,22 +175,20 @@ pub enum End<'a> {
 
 impl<'a> Arrival<'a> {
     /// Deliveries of `source`, which was asked and had answered at these times.
-    pub fn new(source: &'a StageName, asked_at: Duration, came_at: Duration) -> Self {
+    pub fn new(
+        source: &'a StageName,
+        peer: &'a Peer,
+        asked_at: Duration,
+        came_at: Duration,
+    ) -> Self {
         Self {
             source,
-            system: OWN_SYSTEM,
+            peer,
             count: 0,
             origins: &[],
             asked_at,
             came_at,
         }
-    }
-
-    /// With the kind of system behind the source.
-    #[must_use]
-    pub fn system(mut self, system: &'static str) -> Self {
-        self.system = system;
-        self
     }
 
     /// With the deliveries.
@@ -201,9 +199,6 @@ impl<'a> Arrival<'a> {
         self
     }
 }
-
-/// The kind of system that is none: what never left the process.
-pub const OWN_SYSTEM: &str = "towpath";
 
 // === impl End ===
 

@@ -33,7 +33,6 @@ mod ndjson;
 #[cfg(feature = "files")]
 mod open_file;
 mod pool;
-mod reach;
 mod redeliver;
 mod settle;
 mod source;
@@ -48,7 +47,6 @@ pub use ingress::{
 };
 pub use interval::{IntervalSource, ZeroPeriod};
 pub use iter::{BlockingIter, IterSource};
-pub use reach::Reach;
 pub use redeliver::{GivenUp, Redeliver, RedeliverToken, Redeliveries};
 pub use settle::SettleStats;
 pub use source::{Source, SourceContext, SourceWorks};

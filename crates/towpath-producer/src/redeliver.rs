@@ -13,7 +13,9 @@ use std::{
 };
 
 use tokio::time::{Instant, sleep_until};
-use towpath_core::{BoxError, Intake, Origin, Producer, Received, Redelivery, Settlement, Token};
+use towpath_core::{
+    BoxError, Intake, Lag, Origin, Peer, Producer, Reach, Received, Redelivery, Settlement, Token,
+};
 
 pub use acknowledger::{RedeliverToken, Redeliveries};
 pub use parking::GivenUp;
@@ -223,8 +225,16 @@ impl<P: Producer<Payload: Clone>> Producer for Redeliver<P> {
         Some(Redeliveries::new(inner, parking, self.attempts))
     }
 
-    fn system(&self) -> &'static str {
-        self.inner.system()
+    fn peer(&self) -> Peer {
+        self.inner.peer()
+    }
+
+    fn reach(&self) -> Option<Reach> {
+        self.inner.reach()
+    }
+
+    fn lag(&self) -> Option<Lag> {
+        self.inner.lag()
     }
 
     fn redelivery(&self) -> Redelivery {

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use tokio::time::sleep;
+use tokio::time::{Instant, sleep, timeout_at};
 use towpath_core::{
     Acknowledger, BoxError, EventKind, FailureContext, Lease, Origin, Outcome, Panicked,
     SettleCounts, SettleError, Settled, StageName,
@@ -73,13 +73,15 @@ pub(crate) struct Teller<A: Acknowledger> {
     pub(crate) table: Arc<TokenTable<A>>,
     pub(crate) stats: Arc<SettleStats>,
     pub(crate) context: FailureContext,
+    /// When the source is told next that its messages are still worked on.
+    pub(crate) extend_at: Option<Instant>,
 }
 
 impl<A: Acknowledger> Teller<A> {
     /// Runs until every message of the source has its outcome and the source knows it.
     pub(crate) async fn run(mut self) {
         let (mut run, mut traced) = (Vec::new(), Vec::new());
-        while self.table.take(&mut run, &mut traced).await {
+        while self.wait(&mut run, &mut traced).await {
             let count = run.len();
             let told = self.tell(&mut run).await;
             run.clear();
@@ -92,6 +94,50 @@ impl<A: Acknowledger> Teller<A> {
         }
     }
 
+    /// Waits for outcomes, and extends meanwhile what is held.
+    async fn wait(
+        &mut self,
+        run: &mut Vec<(A::Token, Outcome)>,
+        traced: &mut Vec<Arc<dyn Span>>,
+    ) -> bool {
+        loop {
+            self.extend_if_due().await;
+            let table = self.table.clone();
+            let outcomes = table.take(run, traced);
+            match self.extend_at {
+                None => return outcomes.await,
+                Some(at) => {
+                    if let Ok(more) = timeout_at(at, outcomes).await {
+                        return more;
+                    }
+                }
+            }
+        }
+    }
+
+    /// Says that what has no outcome yet is still worked on, when it is time to.
+    async fn extend_if_due(&mut self) {
+        let now = Instant::now();
+        let every = self.acknowledger.extend_every();
+        let Some(every) = every.filter(|every| !every.is_zero()) else {
+            return;
+        };
+        if *self.extend_at.get_or_insert(now + every) > now {
+            return;
+        }
+        let extending = AssertUnwindSafe(async { self.acknowledger.extend().await });
+        let failed = match extending.catch_unwind().await {
+            Ok(extended) => extended.err(),
+            Err(panic) => Some(Panicked::from_payload(panic).into()),
+        };
+        if let Some(error) = failed {
+            let error = error.to_string();
+            let kind = EventKind::ExtendFailed { error };
+            self.context.tell(&self.stage, kind);
+        }
+        self.extend_at = Some(Instant::now() + every);
+    }
+
     async fn tell(&mut self, run: &mut Vec<(A::Token, Outcome)>) -> Result<(), SettleError> {
         let mut backoff = FIRST_BACKOFF;
         for attempt in 1.. {
@@ -102,6 +148,7 @@ impl<A: Acknowledger> Teller<A> {
                 }
                 Err(_) => {
                     sleep(backoff).await;
+                    self.extend_if_due().await;
                     backoff = (backoff * 2).min(MAX_BACKOFF);
                 }
             }

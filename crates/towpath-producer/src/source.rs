@@ -14,14 +14,13 @@ use std::{
 use futures_util::FutureExt as _;
 use tokio::time::sleep;
 use towpath_core::{
-    BoxError, Delivered, EventKind, FailureContext, Intake, Lease, Message, Originals, Outlet,
-    Panicked, Permanent, Producer, Received, Redelivery, Settlement, Shelf, StageInfo, StageName,
-    StageStats, Token, Work, find, port, trace::Arrival,
+    BoxError, Delivered, EventKind, FailureContext, Intake, Lag, Lease, Message, Originals, Outlet,
+    Panicked, Peer, Permanent, Producer, Reach, Received, Redelivery, Settlement, Shelf, StageInfo,
+    StageName, StageStats, Token, Work, find, port, trace::Arrival,
 };
 
 use crate::{
     gate::GateView,
-    reach::Reach,
     settle::{SettleStats, Teller},
     table::TokenTable,
 };
@@ -49,7 +48,9 @@ pub struct Source<P: Producer> {
     max_outstanding: usize,
     redelivery: Redelivery,
     settlement: Settlement,
-    system: &'static str,
+    peer: Peer,
+    lag: Option<Lag>,
+    reach: Reach,
 }
 
 /// What a source needs of its pipeline.
@@ -66,7 +67,7 @@ pub struct SourceContext {
     /// How the source took its outcomes.
     pub settled: Arc<SettleStats>,
     /// Whether the source can be reached.
-    pub reach: Arc<Reach>,
+    pub reach: Reach,
     /// Whether originals are kept, which only a dead-letter route needs.
     pub keeps_originals: bool,
     /// Told when the source can never go on.
@@ -89,7 +90,9 @@ impl<P: Producer> Source<P> {
         Self {
             name: name.into(),
             redelivery: producer.redelivery(),
-            system: producer.system(),
+            peer: producer.peer(),
+            lag: producer.lag(),
+            reach: producer.reach().unwrap_or_default(),
             settlement: producer.settlement(),
             producer: Shelf::new(producer),
             keep: None,
@@ -131,6 +134,16 @@ impl<P: Producer> Source<P> {
         self.settlement
     }
 
+    /// Where the source says how many messages wait in it.
+    pub fn lag(&self) -> Option<Lag> {
+        self.lag.clone()
+    }
+
+    /// Where it is noted whether the source can be reached.
+    pub fn reach(&self) -> Reach {
+        self.reach.clone()
+    }
+
     /// Gets the producer ready and makes its tasks; `outlet` makes an outlet for each start.
     ///
     /// # Errors
@@ -170,7 +183,7 @@ impl<P: Producer> Source<P> {
                 outlet: outlet(),
                 intake: Intake::new(),
                 ready: VecDeque::new(),
-                system: self.system,
+                peer: self.peer.clone(),
                 asked_at: Duration::ZERO,
                 came_at: Duration::ZERO,
             };
@@ -200,6 +213,7 @@ impl<P: Producer> Source<P> {
                 table: table.clone(),
                 stats: context.settled.clone(),
                 context: context.failures.clone(),
+                extend_at: None,
             };
             Box::pin(teller.run())
         })
@@ -218,7 +232,7 @@ struct Receiving<P: Producer> {
     intake: Intake<P::Payload, Token<P>>,
     ready: VecDeque<Message<P::Payload>>,
     /// What the traces say of the last call of the producer.
-    system: &'static str,
+    peer: Peer,
     asked_at: Duration,
     came_at: Duration,
 }
@@ -358,7 +372,7 @@ impl<P: Producer> Receiving<P> {
         let (table, ledger) = (&self.table, &self.context.failures.ledger);
         let settled = &self.context.settled;
         let tracer = self.context.failures.tracer.as_ref().filter(|_| sent);
-        let arrival = Arrival::new(&self.name, self.asked_at, self.came_at).system(self.system);
+        let arrival = Arrival::new(&self.name, &self.peer, self.asked_at, self.came_at);
         self.intake
             .take_into(count, &mut self.ready, |tokens, origins| {
                 settled.add_redelivered(&origins);

@@ -3,11 +3,12 @@
 use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
 
 use towpath_core::{
-    BoxError, DeadLetter, Ends, FailureContext, FailureHook, FailureRoute, Inlet, Message, Outlet,
-    PolicyControl, QueueStatus, StageControl, StageInfo, StageName, StageStats, Timing, Work,
+    BoxError, DeadLetter, Ends, FailureContext, FailureHook, FailureRoute, Inlet, Lag, Message,
+    Outlet, PolicyControl, QueueStatus, Reach, StageControl, StageInfo, StageName, StageStats,
+    Timing, Work,
 };
 use towpath_link::{Size, Watch, link};
-use towpath_producer::{Reach, SettleStats, Source, SourceContext, SourceWorks};
+use towpath_producer::{SettleStats, Source, SourceContext, SourceWorks};
 
 use crate::port::{LinkInlet, LinkOutlet};
 
@@ -57,7 +58,8 @@ pub(crate) struct SourceEntry {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) settled: Arc<SettleStats>,
-    pub(crate) reach: Arc<Reach>,
+    pub(crate) reach: Reach,
+    pub(crate) lag: Option<Lag>,
     pub(crate) opening: Opening<SourceWorks>,
 }
 
@@ -187,7 +189,7 @@ impl Assembly {
         let info = source.info();
         let stats = Arc::<StageStats>::default();
         let settled = Arc::<SettleStats>::default();
-        let reach = Arc::<Reach>::default();
+        let reach = source.reach();
         let context = SourceContext {
             failures: self.context.clone(),
             gate: self.source_context.gate.view(),
@@ -203,6 +205,7 @@ impl Assembly {
             stats,
             settled,
             reach,
+            lag: source.lag(),
             opening: Box::pin(source.start(context, outlet)),
         });
     }

@@ -70,6 +70,9 @@ struct Writer<S> {
 
 impl<S: Sink<DeadLetter>> Writer<S> {
     async fn run(mut self, mut inlet: Box<dyn Inlet<Message<DeadLetter>>>) {
+        if let Some(reach) = self.sink.reach() {
+            self.stats.set_reach(reach);
+        }
         let mut inbox = VecDeque::new();
         while poll_fn(|cx| inlet.poll_fill(usize::MAX, &mut inbox, cx)).await {
             self.letters.extend(inbox.drain(..));
@@ -88,7 +91,7 @@ impl<S: Sink<DeadLetter>> Writer<S> {
         let items = letters.iter().map(|letter| letter.payload().clone());
         let info = BatchInfo::new(self.name.clone(), letters.len(), Trigger::Chunk);
         let receipts = letters.iter().map(Message::receipt);
-        let traced = TracedWrite::begin(receipts, &info, &self.name, self.sink.system());
+        let traced = TracedWrite::begin(receipts, &info, &self.name, &self.sink.peer());
         let mut batch = Batch::new(items.collect(), Vec::new(), info);
         if let Some(traced) = &traced {
             batch = traced.carried_by(batch);

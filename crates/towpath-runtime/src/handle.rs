@@ -9,10 +9,10 @@ use tokio::{
     time::Instant,
 };
 use towpath_core::{
-    EventKind, FailureContext, Inspect, Phase, PolicyControl, PolicyError, Redelivery,
+    EventKind, FailureContext, Inspect, Lag, Phase, PolicyControl, PolicyError, Reach, Redelivery,
     StageControl, StageInfo, StageName, StageStats, Status,
 };
-use towpath_producer::{Flow as SourceFlow, Gate, Reach, SettleStats};
+use towpath_producer::{Flow as SourceFlow, Gate, SettleStats};
 
 use crate::{Explanation, Topology, assembly::Queue, look::Samples};
 
@@ -50,7 +50,8 @@ pub(crate) struct WatchedSource {
     pub(crate) info: StageInfo,
     pub(crate) stats: Arc<StageStats>,
     pub(crate) settled: Arc<SettleStats>,
-    pub(crate) reach: Arc<Reach>,
+    pub(crate) reach: Reach,
+    pub(crate) lag: Option<Lag>,
 }
 
 /// A worker that is to end as if it had died.

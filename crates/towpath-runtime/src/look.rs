@@ -6,8 +6,8 @@ use std::{
 };
 
 use towpath_core::{
-    BatchStatus, Inspect, Load, Phase, QueueStatus, SourceStatus, StageName, StageStatus, Status,
-    bottleneck,
+    BatchStatus, Inspect, Lag, Load, Phase, QueueStatus, SourceStatus, StageName, StageStatus,
+    Status, bottleneck,
 };
 use towpath_producer::Flow as SourceFlow;
 
@@ -171,6 +171,7 @@ impl Watched {
         status.utilisation = busy.map(|busy| part(busy, elapsed, &status));
         let none_yet = || (self.info.kind == "batcher").then(BatchStatus::default);
         status.batches = counted.batches().or_else(none_yet);
+        status.reach = counted.reach();
         status.policies = self.policies();
         status
     }
@@ -192,6 +193,7 @@ impl WatchedSource {
         status.failures = self.reach.failures();
         status.error = self.reach.error();
         status.restarts = counts.restarts;
+        status.lag = self.lag.as_ref().and_then(Lag::get);
         status
     }
 }

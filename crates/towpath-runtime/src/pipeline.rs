@@ -2,7 +2,7 @@
 
 use std::{
     fmt,
-    num::NonZeroUsize,
+    num::{NonZeroU32, NonZeroUsize},
     sync::{
         Arc,
         atomic::{AtomicU64, Ordering::Relaxed},
@@ -57,6 +57,8 @@ pub struct Settings {
     pub budget: Option<u64>,
     /// How long a message may take from its receipt to its outcome.
     pub deadline: Option<Duration>,
+    /// How often a message is tried, over all its deliveries; `None` as long as it takes.
+    pub max_attempts: Option<NonZeroU32>,
     /// How long a drain may take before what is left is given back.
     pub drain_deadline: Duration,
     /// How often workers may die.
@@ -80,6 +82,7 @@ impl Default for Settings {
             max_demand: MAX_DEMAND,
             budget: None,
             deadline: None,
+            max_attempts: None,
             drain_deadline: DRAIN,
             restarts: Restarts::default(),
             require: None,
@@ -154,6 +157,22 @@ impl Pipeline {
             self.problem("deadline must be longer than zero".to_owned());
         } else {
             self.settings.deadline = Some(deadline);
+        }
+        self
+    }
+
+    /// Rejects a message that a stage would give back to its source from its last attempt.
+    ///
+    /// Counted are the attempts of all its deliveries, as far as its source knows them, and
+    /// those made in place; the [cause](towpath_core::Cause) of its dead letter is
+    /// [`AttemptsExhausted`](towpath_core::AttemptsExhausted). What was cut off, by the death
+    /// of a worker or of the process, is not given up here, however often that happens. Not
+    /// limited unless set: a message is given back as long as it takes, so that an outage
+    /// costs none.
+    pub fn max_attempts(mut self, attempts: u32) -> Self {
+        match NonZeroU32::new(attempts) {
+            Some(attempts) => self.settings.max_attempts = Some(attempts),
+            None => self.problem("max_attempts must be at least 1".to_owned()),
         }
         self
     }

@@ -165,6 +165,7 @@ fn context(settings: &Settings) -> FailureContext {
         observer: telling(observers.collect()),
         tracer: attached.tracer,
         timing: attached.timing,
+        max_attempts: settings.max_attempts,
     }
 }
 
@@ -244,6 +245,7 @@ fn watch_source(entry: SourceEntry) -> (WatchedSource, Opening) {
         stats: entry.stats,
         settled: entry.settled,
         reach: entry.reach,
+        lag: entry.lag,
     };
     (watched, (name, entry.opening))
 }

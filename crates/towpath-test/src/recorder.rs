@@ -69,7 +69,12 @@ impl<T: Clone + Send + 'static> Recorder<T> {
 
     /// A sink that writes into this recorder.
     pub fn sink(&self, name: impl Into<StageName>) -> SinkStage<RecordingSink<T>> {
-        SinkStage::new(name, RecordingSink::new(self.0.clone()), SinkPromise::Plain)
+        SinkStage::new(name, self.raw_sink(), SinkPromise::Plain)
+    }
+
+    /// The same without a name, for a sink that is part of another.
+    pub fn raw_sink(&self) -> RecordingSink<T> {
+        RecordingSink::new(self.0.clone())
     }
 
     /// Rejects the messages that `when` picks.

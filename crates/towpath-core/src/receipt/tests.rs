@@ -191,6 +191,7 @@ fn hooks_and_dead_letters_see_all_attempts() {
         observer: Arc::new(|_: &crate::Event| {}),
         tracer: None,
         timing: crate::Timing::Off,
+        max_attempts: None,
     };
     let mut route = FailureRoute::new("stage".into(), context, Arc::<StageStats>::default())
         .to_letters(Some(Box::new(Letters(seen.clone()))))

@@ -3,7 +3,7 @@
 use std::{error::Error, fmt, future::poll_fn, pin::pin, sync::Arc};
 
 use super::{End, Journey, Span, Step, enter};
-use crate::{Batch, BatchInfo, Origin, Receipt, StageName, Trigger};
+use crate::{Batch, BatchInfo, Origin, Peer, Receipt, StageName, Trigger};
 
 /// The spans of a write in which traced messages are.
 ///
@@ -29,7 +29,7 @@ impl TracedWrite {
         receipts: impl Iterator<Item = &'a Receipt>,
         info: &BatchInfo,
         sink: &StageName,
-        system: &'static str,
+        peer: &Peer,
     ) -> Option<Self> {
         let members: Vec<_> = members(receipts).collect();
         let first = members.first()?.journey.clone();
@@ -41,7 +41,7 @@ impl TracedWrite {
         });
         let send = Step::Send {
             sink,
-            system,
+            peer,
             count: info.size,
         };
         let send = batch.as_ref().unwrap_or(first.root()).start(&send, now);
@@ -49,7 +49,7 @@ impl TracedWrite {
         for member in &members {
             let create = Step::Create {
                 sink,
-                system,
+                peer,
                 origin: &member.origin,
             };
             shared.link(&**member.journey.root());

@@ -9,7 +9,7 @@ use std::{
 };
 
 use tower_service::Service;
-use towpath_core::{BoxError, Failure, Message, Outcome, Panicked, Ports, Receipt};
+use towpath_core::{BoxError, Failure, Message, Panicked, Ports, Receipt};
 
 use super::chunk::{Chunk, cut_short, is_late};
 use crate::{
@@ -301,14 +301,12 @@ where
         for receipt in &receipts {
             traced::end_failed(receipt, &error);
         }
-        let outcome = Failure::from_error(error).into_outcome(failures.stage());
-        for receipt in receipts {
-            if over && !is_late(&receipt) {
-                failures.fail_as(receipt, Outcome::retry());
-            } else {
-                failures.fail_as(receipt, outcome.clone());
-            }
+        let in_time = |receipt: &Receipt| over && !is_late(receipt);
+        let (again, failed): (Vec<_>, Vec<_>) = receipts.into_iter().partition(in_time);
+        for receipt in again {
+            failures.give_back(receipt);
         }
+        failures.fail_all(failed, Failure::from_error(error));
     }
 
     fn finish_each(&mut self, receipts: Vec<Receipt>, results: Vec<Result<U, E>>) {

@@ -129,6 +129,17 @@ impl<P: Send + 'static, A: Acknowledger> Acknowledger for Redeliveries<P, A> {
         Ok(settled.and(Settled::confirmed(parked)))
     }
 
+    fn extend_every(&self) -> Option<Duration> {
+        self.inner.as_ref()?.extend_every()
+    }
+
+    async fn extend(&mut self) -> Result<(), BoxError> {
+        match &mut self.inner {
+            Some(inner) => inner.extend().await,
+            None => Ok(()),
+        }
+    }
+
     fn configure(
         token: &mut Self::Token,
         options: &SettleOptions,

@@ -83,6 +83,7 @@ fn is_failure(kind: &EventKind) -> bool {
         EventKind::Restarted { .. }
             | EventKind::SourceFailed { .. }
             | EventKind::SettleFailed { .. }
+            | EventKind::ExtendFailed { .. }
             | EventKind::BreakerChanged {
                 to: BreakerState::Open,
                 ..
@@ -110,6 +111,12 @@ impl fmt::Display for InWords<'_> {
             }
             EventKind::SettleFailed { error, count } => {
                 write!(f, "{count} outcomes not told to the source: {error}")
+            }
+            EventKind::ExtendFailed { error } => {
+                write!(
+                    f,
+                    "source not told that its messages are worked on: {error}"
+                )
             }
             EventKind::ConcurrencyChanged { concurrency } => {
                 write!(f, "concurrency is {concurrency} now")

@@ -74,6 +74,11 @@ pub enum Ailment {
         /// What the source said last.
         error: String,
     },
+    /// The sink cannot be reached: what it is given waits.
+    SinkUnreachable {
+        /// What the sink said last.
+        error: String,
+    },
     /// The circuit breaker lets nothing through.
     BreakerOpen,
     /// The circuit breaker lets a few calls through, to find out.
@@ -190,6 +195,11 @@ impl Checks {
             }
         }
         for stage in &status.stages {
+            let lost = stage.reach.as_ref().and_then(|reach| reach.error.clone());
+            if let Some(error) = lost {
+                let found = Ailment::SinkUnreachable { error };
+                add(Some(&stage.name), (Level::Critical, found));
+            }
             let found = stage.policies.iter().filter_map(breaker);
             let found = found.chain(self.queue(stage));
             found.for_each(|found| add(Some(&stage.name), found));
@@ -309,6 +319,7 @@ impl Ailment {
             Self::Draining => "draining",
             Self::Ended => "ended",
             Self::SourceUnreachable { .. } => "source_unreachable",
+            Self::SinkUnreachable { .. } => "sink_unreachable",
             Self::BreakerOpen => "breaker_open",
             Self::BreakerHalfOpen => "breaker_half_open",
             Self::QueueFull { .. } => "queue_full",
@@ -324,7 +335,9 @@ impl fmt::Display for Ailment {
             Self::Paused => f.write_str("paused"),
             Self::Draining => f.write_str("draining, takes no more"),
             Self::Ended => f.write_str("has ended"),
-            Self::SourceUnreachable { error } => write!(f, "out of reach: {error}"),
+            Self::SourceUnreachable { error } | Self::SinkUnreachable { error } => {
+                write!(f, "out of reach: {error}")
+            }
             Self::BreakerOpen => f.write_str("circuit breaker is open"),
             Self::BreakerHalfOpen => f.write_str("circuit breaker is half open"),
             Self::QueueFull {

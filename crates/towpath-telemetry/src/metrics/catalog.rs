@@ -68,6 +68,8 @@ metrics! {
         "1 while the source can be reached, 0 since a call has failed.";
     SOURCE_RESTARTS = "towpath.source.restarts", "{restart}", Counter, SOURCE,
         "Times the task of the source was started again.";
+    SOURCE_LAG = "towpath.source.lag", "{message}", UpDown, SOURCE,
+        "Messages that wait in the source, as far as it knows; only of sources that say.";
 
     // Stages.
     STAGE_RECEIVED = "towpath.stage.received", "{message}", Counter, STAGE,
@@ -89,6 +91,10 @@ metrics! {
         "Workers that were started again.";
     STAGE_LOST_COPIES = "towpath.stage.lost_copies", "{message}", Counter, STAGE,
         "Best-effort copies that found no room.";
+    SINK_FAILURES = "towpath.sink.failures", "{failure}", Counter, STAGE,
+        "Calls that failed because the sink was out of reach; only of sinks of servers.";
+    SINK_UP = "towpath.sink.up", "{sink}", UpDown, STAGE,
+        "1 while the sink can be reached, 0 since a call has failed; only of sinks of servers.";
     STAGE_WORKERS = "towpath.stage.workers", "{task}", UpDown, STAGE,
         "Tasks that the stage runs on.";
     STAGE_CONCURRENCY = "towpath.stage.concurrency", "{message}", UpDown, STAGE,

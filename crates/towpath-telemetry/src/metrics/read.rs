@@ -94,6 +94,9 @@ fn read_source(source: &SourceStatus, labels: &Labels, into: &mut Collector) {
     into.count(&catalog::SOURCE_FAILURES, labels, source.failures);
     into.is(&catalog::SOURCE_UP, labels, source.error.is_none());
     into.count(&catalog::SOURCE_RESTARTS, labels, source.restarts);
+    if let Some(lag) = source.lag {
+        into.count(&catalog::SOURCE_LAG, labels, lag);
+    }
 }
 
 fn read_stage(stage: &StageStatus, labels: &Labels, into: &mut Collector) {
@@ -116,6 +119,10 @@ fn read_stage(stage: &StageStatus, labels: &Labels, into: &mut Collector) {
     }
     if let Some(batches) = &stage.batches {
         read_batches(batches, labels, into);
+    }
+    if let Some(reach) = &stage.reach {
+        into.count(&catalog::SINK_FAILURES, labels, reach.failures);
+        into.is(&catalog::SINK_UP, labels, reach.error.is_none());
     }
     policies::read(&stage.policies, labels, into);
 }

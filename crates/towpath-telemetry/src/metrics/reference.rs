@@ -11,6 +11,7 @@ const CHAPTERS: &[(&str, &[&str])] = &[
     ("Pipelines", &["pipeline"]),
     ("Sources", &["source"]),
     ("Stages", &["stage"]),
+    ("Sinks of servers", &["sink"]),
     ("Queues", &["queue"]),
     ("Batches", &["batch"]),
     (

@@ -16,6 +16,8 @@ pub const SCHEMA_URL: &str = "https://opentelemetry.io/schemas/1.44.0";
 
 /// The kind of system: `kafka`, `nats`; `towpath` for what never left the process.
 pub const MESSAGING_SYSTEM: &str = "messaging.system";
+/// The topic, queue, stream or table.
+pub const MESSAGING_DESTINATION_NAME: &str = "messaging.destination.name";
 /// What is done, in the words of the system: `poll`, `ack`.
 pub const MESSAGING_OPERATION_NAME: &str = "messaging.operation.name";
 /// What is done, in the words of the convention: `receive`, `settle`.

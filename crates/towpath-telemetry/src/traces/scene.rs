@@ -6,7 +6,7 @@ use opentelemetry::{
     Context, KeyValue,
     trace::{self as otel, SpanBuilder, TraceContextExt},
 };
-use towpath_core::StageName;
+use towpath_core::{Peer, StageName};
 
 use super::{clock::Clock, decided::decided, propagation::Propagation};
 
@@ -29,7 +29,7 @@ pub(super) struct Scene {
     pub(super) setting: Setting,
     pub(super) pipeline: KeyValue,
     pub(super) source: StageName,
-    pub(super) system: &'static str,
+    pub(super) peer: Peer,
     pub(super) clock: Clock,
 }
 

@@ -6,7 +6,7 @@ use opentelemetry::{
     KeyValue, Value,
     trace::{SpanBuilder, SpanKind},
 };
-use towpath_core::{BatchInfo, Origin, Outcome, StageName, error_kind, trace::Step};
+use towpath_core::{BatchInfo, Origin, Outcome, Peer, StageName, error_kind, trace::Step};
 
 use super::{
     names::{self, Operation},
@@ -24,10 +24,10 @@ pub(super) struct Draft {
 
 /// The span of the receipt of one message, for which its source was waited for that long.
 pub(super) fn receipt(scene: &Scene, origin: Option<&Origin>, waited: Duration) -> Draft {
-    let draft = Draft::messaging(scene, &names::POLL, &scene.source, scene.system)
+    let draft = Draft::messaging(scene, &names::POLL, &scene.source, &scene.peer)
         .with(names::POLL_WAIT, waited.as_secs_f64());
     match origin {
-        Some(origin) => draft.message(scene.system, origin),
+        Some(origin) => draft.message(scene.peer.system(), origin),
         None => draft,
     }
 }
@@ -48,17 +48,11 @@ pub(super) fn draft(scene: &Scene, step: &Step<'_>) -> Draft {
             Draft::internal(scene, names::WAIT, stage).with(names::WAIT_REASON, reason)
         }
         Step::Batch { info } => batch(scene, info),
-        Step::Send {
-            sink,
-            system,
-            count,
-        } => Draft::messaging(scene, &names::SEND, sink, system)
+        Step::Send { sink, peer, count } => Draft::messaging(scene, &names::SEND, sink, peer)
             .with(names::MESSAGING_BATCH_COUNT, size(count)),
-        Step::Create {
-            sink,
-            system,
-            origin,
-        } => Draft::messaging(scene, &names::CREATE, sink, system).identity(origin),
+        Step::Create { sink, peer, origin } => {
+            Draft::messaging(scene, &names::CREATE, sink, peer).identity(origin)
+        }
         Step::Settle { outcome, abandoned } => settle(scene, outcome, abandoned),
         // A step that is newer than this crate.
         _ => Draft::internal(scene, "step", &scene.source),
@@ -66,15 +60,15 @@ pub(super) fn draft(scene: &Scene, step: &Step<'_>) -> Draft {
 }
 
 fn process(scene: &Scene, stage: &StageName, count: Option<usize>, origin: &Origin) -> Draft {
-    let draft = Draft::messaging(scene, &names::PROCESS, stage, scene.system);
+    let draft = Draft::messaging(scene, &names::PROCESS, stage, &scene.peer);
     match count {
-        None => draft.message(scene.system, origin),
+        None => draft.message(scene.peer.system(), origin),
         Some(count) => draft.with(names::MESSAGING_BATCH_COUNT, size(count)),
     }
 }
 
 fn batch(scene: &Scene, info: &BatchInfo) -> Draft {
-    Draft::messaging(scene, &names::BATCH, &info.batcher, scene.system)
+    Draft::messaging(scene, &names::BATCH, &info.batcher, &scene.peer)
         .with(names::MESSAGING_BATCH_COUNT, size(info.size))
         .with(names::BATCH_TRIGGER, info.trigger.word())
         .with(names::BATCH_AGE, info.age.as_secs_f64())
@@ -83,7 +77,7 @@ fn batch(scene: &Scene, info: &BatchInfo) -> Draft {
 
 fn settle(scene: &Scene, outcome: &Outcome, abandoned: bool) -> Draft {
     let operation = names::settles(outcome);
-    let mut draft = Draft::messaging(scene, &operation, &scene.source, scene.system)
+    let mut draft = Draft::messaging(scene, &operation, &scene.source, &scene.peer)
         .with(names::OUTCOME, outcome.word());
     if abandoned {
         draft.cause = Some(names::ABANDONED.into());
@@ -132,16 +126,15 @@ impl Draft {
         Self::new(scene, operation, stage, SpanKind::Internal)
     }
 
-    fn messaging(
-        scene: &Scene,
-        operation: &Operation,
-        stage: &StageName,
-        system: &'static str,
-    ) -> Self {
-        Self::new(scene, operation.name, stage, operation.kind.clone())
-            .with(names::MESSAGING_SYSTEM, system)
+    fn messaging(scene: &Scene, operation: &Operation, stage: &StageName, peer: &Peer) -> Self {
+        let draft = Self::new(scene, operation.name, stage, operation.kind.clone())
+            .with(names::MESSAGING_SYSTEM, peer.system())
             .with(names::MESSAGING_OPERATION_NAME, operation.name)
-            .with(names::MESSAGING_OPERATION_TYPE, operation.r#type)
+            .with(names::MESSAGING_OPERATION_TYPE, operation.r#type);
+        match peer.shared_destination() {
+            Some(name) => draft.with(names::MESSAGING_DESTINATION_NAME, name),
+            None => draft,
+        }
     }
 
     fn with(mut self, name: &'static str, value: impl Into<Value>) -> Self {

@@ -11,7 +11,7 @@ use opentelemetry_sdk::trace::{
     InMemorySpanExporter, SdkTracerProvider, ShouldSample, SpanData, TracerProviderBuilder,
 };
 use towpath_core::{
-    Headers, Origin, StageName,
+    Headers, Origin, Peer, StageName,
     trace::{Arrival, Begun, Span, Tracer},
 };
 
@@ -64,14 +64,16 @@ impl Rig {
 
     /// What is begun for a chunk of that many messages, of which nothing is known.
     pub(super) fn begin(&self, count: u32) -> Vec<Begun> {
-        let arrival = Arrival::new(&self.source, Duration::ZERO, Duration::ZERO);
+        let peer = Peer::default();
+        let arrival = Arrival::new(&self.source, &peer, Duration::ZERO, Duration::ZERO);
         self.tracer.begin(&arrival.deliveries(count, &[]))
     }
 
     /// What is begun for messages of Kafka.
     pub(super) fn begin_all(&self, origins: &[Origin]) -> Vec<Begun> {
         let times = (Duration::from_millis(2), Duration::from_millis(5));
-        let arrival = Arrival::new(&self.source, times.0, times.1).system("kafka");
+        let peer = Peer::new("kafka").destination("orders");
+        let arrival = Arrival::new(&self.source, &peer, times.0, times.1);
         let count = u32::try_from(origins.len()).expect("few");
         self.tracer.begin(&arrival.deliveries(count, origins))
     }

@@ -102,7 +102,7 @@ impl PipelineTracer {
             setting: self.setting.clone(),
             pipeline: self.pipeline.clone(),
             source: arrival.source.clone(),
-            system: arrival.system,
+            peer: arrival.peer.clone(),
             clock: Clock::new(self.began),
         });
         let waited = arrival.came_at.saturating_sub(arrival.asked_at);

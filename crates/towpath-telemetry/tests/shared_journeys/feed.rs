@@ -7,7 +7,7 @@ use std::{
 
 use towpath::BoxError;
 use towpath::core::{
-    Acknowledger, Delivery, Headers, Intake, Origin, Outcome, Producer, Received, Settled,
+    Acknowledger, Delivery, Headers, Intake, Origin, Outcome, Peer, Producer, Received, Settled,
 };
 
 /// Hands out 0, 1, 2.. with the identities `order-0`, `order-1`.., and ends.
@@ -64,8 +64,8 @@ impl Producer for Feed {
         Some(self.told.clone())
     }
 
-    fn system(&self) -> &'static str {
-        "kafka"
+    fn peer(&self) -> Peer {
+        Peer::new("kafka").destination("orders")
     }
 }
 

@@ -2,6 +2,7 @@
 
 use std::sync::{Arc, Mutex};
 
+use towpath::core::Peer;
 use towpath::{Batch, BoxError, Headers, Sink, Written};
 
 /// A topic of NATS, as far as traces know.
@@ -24,7 +25,7 @@ impl Sink<u64> for Topic {
         Ok(Written::All)
     }
 
-    fn system(&self) -> &'static str {
-        "nats"
+    fn peer(&self) -> Peer {
+        Peer::new("nats").destination("invoices")
     }
 }

@@ -127,8 +127,14 @@ pub(crate) fn said(span: &SpanLine) -> Value {
 pub(crate) fn expected(pipeline: &str) -> Vec<Value> {
     let own = |stage: &str| json!({"towpath.pipeline": pipeline, "towpath.stage": stage});
     let operation = |stage: &str, system: &str, name: &str, kind: &str| {
+        let destination = if system == "nats" {
+            "invoices"
+        } else {
+            "orders"
+        };
         let words = json!({
             "messaging.system": system,
+            "messaging.destination.name": destination,
             "messaging.operation.name": name,
             "messaging.operation.type": kind,
         });

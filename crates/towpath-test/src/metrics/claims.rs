@@ -121,6 +121,9 @@ impl<'a> Claims<'a> {
             ("failed", source.settled.failed),
         ];
         self.each("towpath_source_settled_total", labels, "result", settled);
+        if let Some(lag) = source.lag {
+            self.count("towpath_source_lag", labels, lag);
+        }
     }
 
     fn stage(&mut self, stage: &'a StageStatus, labels: &Labels<'_>) {
@@ -146,6 +149,11 @@ impl<'a> Claims<'a> {
             self.count("towpath_queue_depth", labels, queue.depth);
             self.count("towpath_queue_capacity", labels, queue.capacity);
             self.count("towpath_queue_demand", labels, queue.demand);
+        }
+        if let Some(reach) = &stage.reach {
+            let up = u64::from(reach.error.is_none());
+            self.count("towpath_sink_up", labels, up);
+            self.count("towpath_sink_failures_total", labels, reach.failures);
         }
         if let Some(batches) = &stage.batches {
             self.batches(batches, labels);

@@ -2,7 +2,7 @@
 
 use std::time::Duration;
 
-use towpath::{Batcher, Flow, Processor, RateLimit, Retry, StageName};
+use towpath::{Batcher, Flow, Processor, RateLimit, Retry, StageName, core::ReachStatus};
 use towpath_telemetry::Monitor;
 
 use super::*;
@@ -10,7 +10,7 @@ use crate::{Cue, Recorder, TestSource, paused};
 
 /// A run in which there is something of everything.
 fn report() -> Report {
-    paused(async {
+    let mut report = paused(async {
         let (source, _) = TestSource::of(0..100_u64);
         let cue = Cue::new()
             .delay(Duration::from_millis(3))
@@ -34,7 +34,11 @@ fn report() -> Report {
             .run()
             .await
             .unwrap()
-    })
+    });
+    // Of servers, which this run has none of.
+    report.sources[0].lag = Some(7);
+    report.stages[2].reach = Some(ReachStatus::default());
+    report
 }
 
 fn text(report: &Report) -> String {
@@ -80,7 +84,7 @@ fn no_line_of_the_metrics_can_change_unnoticed() {
 #[test]
 fn a_report_that_says_otherwise_is_noticed_with_both_figures() {
     type Doctor = fn(&mut Report);
-    let doctors: [(Doctor, &str); 9] = [
+    let doctors: [(Doctor, &str); 11] = [
         (|r| r.counts.done += 1, "outcome=\"done\""),
         (|r| r.counts.high_water += 1, "in_flight_high_water"),
         (|r| r.latency.sum += 1_000, "latency_seconds_sum"),
@@ -88,6 +92,14 @@ fn a_report_that_says_otherwise_is_noticed_with_both_figures() {
         (|r| r.stages[0].counts.panicked += 1, "stage_panicked"),
         (|r| r.stages[0].in_flight += 1, "stage_in_flight"),
         (|r| r.sources[0].settled.sent += 1, "result=\"sent\""),
+        (
+            |r| *r.sources[0].lag.as_mut().unwrap() += 1,
+            "towpath_source_lag",
+        ),
+        (
+            |r| r.stages[2].reach.as_mut().unwrap().failures += 1,
+            "towpath_sink_failures_total",
+        ),
         (
             |r| *r.dropped.values_mut().next().unwrap() += 1,
             "reason=\"cue\"",

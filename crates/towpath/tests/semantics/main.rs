@@ -12,6 +12,7 @@ mod events;
 mod ingress;
 mod injecting;
 mod layers;
+mod lending;
 mod metering;
 mod ordering;
 mod policies;

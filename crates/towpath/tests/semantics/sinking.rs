@@ -9,8 +9,8 @@ use std::{
 
 use tokio::{sync::Notify, time::Instant};
 use towpath::{
-    Batch, Batcher, BoxError, Failure, Flow, Outcome, Pipeline, Processor, Report, Sink, SinkStage,
-    Verdicts, Written, each, write,
+    Batch, Batcher, BoxError, Failure, Flow, Origin, Outcome, Pipeline, Processor, Report, Sink,
+    SinkStage, Verdicts, Written, each, write,
 };
 use towpath_test::{Cue, Recorder, TestSource, check};
 
@@ -336,4 +336,36 @@ async fn a_hung_branch_of_a_source_that_is_idle_holds_the_other_branch_no_more()
     outcomes.wait_for(60).await;
     running.handle().drain();
     check(&running.join().await.unwrap());
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_sink_may_take_something_else_than_it_writes() {
+    let (source, outcomes) = TestSource::of(0..4);
+    let recorder = Recorder::new().fail_when(|text: &String| text == "n 2");
+    let place = |origin: &Origin| origin.position.map(|position| position.offset);
+    let seen = Arc::<Mutex<Vec<_>>>::default();
+    let places = seen.clone();
+    let hook = move |outcome: Outcome, origin: &Origin| {
+        places.lock().unwrap().push(place(origin));
+        outcome
+    };
+    let texts = towpath::mapped(recorder.raw_sink(), |n: u64| format!("n {n}"));
+    let sink = SinkStage::of("texts", texts).on_failure(hook);
+    run(Flow::from(source).sink(sink)).await;
+    assert_eq!(recorder.items(), ["n 0", "n 1", "n 3"]);
+    assert_eq!(outcomes.only(2).word(), "rejected");
+    assert_eq!(*seen.lock().unwrap(), [Some(2)]);
+}
+
+#[tokio::test(start_paused = true)]
+async fn a_panic_while_a_message_is_turned_into_another_rejects_its_batch() {
+    let (source, outcomes) = TestSource::of(0..2);
+    let recorder = Recorder::<u64>::new();
+    let sink = towpath::mapped(recorder.raw_sink(), |n: u64| {
+        assert!(n != 1, "unlucky");
+        n
+    });
+    run(Flow::from(source).sink(SinkStage::of("sink", sink))).await;
+    assert_eq!(outcomes.count("rejected"), 2);
+    assert!(recorder.items().is_empty());
 }

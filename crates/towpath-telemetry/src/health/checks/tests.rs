@@ -1,7 +1,7 @@
 //! What is found, and how it is said.
 
 use serde_json::json;
-use towpath_core::{ForcedBreaker, QueueStatus, SourceStatus};
+use towpath_core::{ForcedBreaker, QueueStatus, ReachStatus, SourceStatus};
 
 use super::*;
 
@@ -74,6 +74,20 @@ fn a_pipeline_that_runs_is_ready_without_a_reason() {
 fn a_source_that_is_out_of_reach_is_not_ready_and_says_why() {
     let expected = vec!["kafka of orders: out of reach: refused".to_owned()];
     let status = with_source(Some("refused"));
+    assert_eq!(by_default(status), ("not_ready", expected));
+}
+
+#[test]
+fn a_sink_that_is_out_of_reach_is_not_ready_and_says_why() {
+    let mut status = orders(Phase::Running);
+    let mut store = StageStatus::new("store".into(), "sink");
+    store.reach = Some(ReachStatus::default());
+    status.stages.push(store);
+    assert_eq!(by_default(status.clone()), ("ready", none()));
+    let mut lost = ReachStatus::default();
+    lost.error = Some("refused".to_owned());
+    status.stages[0].reach = Some(lost);
+    let expected = vec!["store of orders: out of reach: refused".to_owned()];
     assert_eq!(by_default(status), ("not_ready", expected));
 }
 

@@ -95,6 +95,7 @@ fn each_figure_of_a_pipeline_and_its_sources_is_under_its_metric() {
             Value::Count(2),
         ),
         (&catalog::SOURCE_UP, &[], Value::Count(0)),
+        (&catalog::SOURCE_LAG, &[], Value::Count(1_200)),
     ]);
 }
 
@@ -106,6 +107,8 @@ fn each_figure_of_a_stage_is_under_its_metric() {
             &[("kind", "processor")],
             Value::Count(8),
         ),
+        (&catalog::SINK_UP, &[], Value::Count(0)),
+        (&catalog::SINK_FAILURES, &[], Value::Count(5)),
         (
             &catalog::STAGE_IN_FLIGHT,
             &[("stage", "stage 0")],

@@ -7,7 +7,7 @@ use opentelemetry::{
     trace::{Status, TraceContextExt, Tracer as _, TracerProvider as _},
 };
 use towpath_core::{
-    Cause, Outcome, Panicked, Reason,
+    Cause, Outcome, Panicked, Peer, Reason,
     trace::{End, Step, current, enter},
 };
 
@@ -41,8 +41,8 @@ fn a_receipt_shows_the_last_second_of_the_wait_for_its_source_and_says_how_long_
         (Duration::ZERO, Duration::ZERO, "0"),
     ] {
         let rig = Rig::new();
-        let source = "orders".into();
-        let arrival = Arrival::new(&source, AT, AT + waited);
+        let (source, peer) = ("orders".into(), Peer::default());
+        let arrival = Arrival::new(&source, &peer, AT, AT + waited);
         rig.tracer.begin(&arrival.deliveries(1, &[]));
         let root = rig.span("poll orders");
         let lasts = root.end_time.duration_since(root.start_time);

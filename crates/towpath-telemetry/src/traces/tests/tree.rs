@@ -5,7 +5,7 @@ use std::collections::{BTreeMap, HashMap};
 use opentelemetry::trace::SpanKind;
 use tokio::time::{Instant, advance};
 use towpath_core::{
-    BatchInfo, Ledger, Outcome, Trigger,
+    BatchInfo, Ledger, Outcome, Peer, Trigger,
     trace::{End, Journey, Step},
 };
 
@@ -60,23 +60,15 @@ async fn write(journey: &Arc<Journey>, other: &Arc<dyn Span>, origin: &Origin) {
     let info = BatchInfo::new("batches".into(), 2, Trigger::Age)
         .with_age(250 * MS)
         .with_weight(9);
-    let (sink, system) = (&StageName::from("store"), "nats");
+    let (sink, peer) = (
+        &StageName::from("store"),
+        &Peer::new("nats").destination("invoices"),
+    );
     let batch = journey.enter(&info.batcher, &Step::Batch { info: &info });
     batch.link(&**other);
     let count = info.size;
-    let send = batch.start(
-        &Step::Send {
-            sink,
-            system,
-            count,
-        },
-        journey.now(),
-    );
-    let create = Step::Create {
-        sink,
-        system,
-        origin,
-    };
+    let send = batch.start(&Step::Send { sink, peer, count }, journey.now());
+    let create = Step::Create { sink, peer, origin };
     let create = journey.root().start(&create, journey.now());
     create.link(&*send);
     advance(MS).await;
@@ -168,6 +160,7 @@ async fn spans_say_what_is_known() {
     };
     let process = expected(&[
         ("messaging.system", "kafka"),
+        ("messaging.destination.name", "orders"),
         ("messaging.operation.name", "process"),
         ("messaging.operation.type", "process"),
         ("messaging.message.id", "order-7"),
@@ -179,6 +172,7 @@ async fn spans_say_what_is_known() {
     assert_eq!(all(&rig.span("process parse")), process);
     let batch = expected(&[
         ("messaging.system", "kafka"),
+        ("messaging.destination.name", "orders"),
         ("messaging.operation.name", "batch"),
         ("messaging.operation.type", "process"),
         ("messaging.batch.message_count", "2"),
@@ -190,6 +184,7 @@ async fn spans_say_what_is_known() {
     assert_eq!(all(&rig.span("batch batches")), batch);
     let create = expected(&[
         ("messaging.system", "nats"),
+        ("messaging.destination.name", "invoices"),
         ("messaging.operation.name", "create"),
         ("messaging.operation.type", "create"),
         ("messaging.message.id", "order-7"),

@@ -4,7 +4,7 @@ use std::time::Duration;
 
 use towpath_core::{
     BatchStatus, BreakerState, Distribution, ForcedBreaker, Histogram, Phase, PolicyStatus,
-    QueueStatus, Reason, SourceStatus, StageStatus, Status, Trigger,
+    QueueStatus, ReachStatus, Reason, SourceStatus, StageStatus, Status, Trigger,
 };
 
 const SECOND: Duration = Duration::from_secs(1);
@@ -42,6 +42,7 @@ fn source() -> SourceStatus {
     source.failures = 4;
     source.error = Some("connection refused".to_owned());
     source.restarts = 1;
+    source.lag = Some(1_200);
     source
 }
 
@@ -62,8 +63,16 @@ fn stage(place: usize) -> StageStatus {
     stage.busy = 45 * SECOND;
     stage.utilisation = Some(0.5);
     stage.batches = Some(batches());
+    stage.reach = Some(lost());
     stage.policies = policies();
     stage
+}
+
+fn lost() -> ReachStatus {
+    let mut reach = ReachStatus::default();
+    reach.failures = 5;
+    reach.error = Some("connection refused".to_owned());
+    reach
 }
 
 fn queue() -> QueueStatus {
