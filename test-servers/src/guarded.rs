@@ -1,35 +1,61 @@
 //! A process that ends with the one that started it, however that ends.
 
 use std::fs::{self, File};
-use std::io;
+use std::io::{self, Write};
 use std::path::{Path, PathBuf};
 use std::process::{Child, ChildStdin, ChildStdout, Command, Stdio};
+use std::sync::Arc;
+use std::time::Duration;
 
 use tempfile::TempDir;
 
-/// A shell that ends with the server, and kills it when its own input ends: also when the test
-/// is killed. It ignores Ctrl-C and the like, so that it is still there to do so. The folder, which
-/// is its own name, goes when the input ends.
+use crate::clock::Deadline;
+use crate::signal::Signal;
+
+/// A shell that ends with the server, and ends it when its own input ends: also when the test
+/// is killed. It ignores Ctrl-C and the like, so that it is still there to do so; the server does
+/// not, unless it wants to. The folder, which is its own name, goes when the input ends, unless
+/// that says that somebody else needs it.
 const GUARD: &str = r#"
-trap '' INT HUP TERM
+trap : INT HUP TERM
 exec 3<&0
+ending=$1
+shift
 "$@" </dev/null 3<&- &
 server=$!
-{ cat <&3; kill -KILL $server; } >/dev/null 2>&1 &
+trap '' INT HUP TERM
+echo $server >"$0/pid"
+{
+    read -r word <&3
+    if [ "$ending" != KILL ]; then
+        kill -s CONT $server $(cat /proc/$server/task/$server/children)
+        kill -s "$ending" $server
+        sleep 2
+    fi
+    kill -s KILL $server $(cat /proc/$server/task/$server/children)
+} >/dev/null 2>&1 &
 watcher=$!
 wait $server
-kill -KILL $watcher
-{ cat <&3; rm -rf -- "$0"; } >/dev/null 2>&1 &
+kill -s KILL $watcher
+{ wait $watcher; } 2>/dev/null
+{
+    read -r word <&3
+    [ "$word" = keep ] || rm -rf -- "$0" || { sleep 1; rm -rf -- "$0"; }
+} >/dev/null 2>&1 &
 "#;
 
 const LOG: &str = "log";
+const PID: &str = "pid";
+
+/// Until the shell has started the server.
+const PATIENCE: Duration = Duration::from_secs(20);
 
 /// Ends its process when dropped.
 #[derive(Debug)]
 pub(crate) struct Guarded {
     shell: Child,
     input: Option<ChildStdin>,
-    folder: TempDir,
+    folder: Arc<TempDir>,
 }
 
 /// What becomes of the standard output; errors always go into the log.
@@ -42,14 +68,31 @@ pub(crate) enum Output {
 impl Guarded {
     /// Runs a program in a folder of its own, which goes when the process is gone.
     pub(crate) fn start(folder: TempDir, command: &[String], output: Output) -> io::Result<Self> {
-        let log = File::create(folder.path().join(LOG))?;
+        Self::start_in(folder.into(), command, output, Signal::Kill)
+    }
+
+    /// The same in a folder that others share, for a program that is first asked to end by this
+    /// signal, and killed when it does not.
+    pub(crate) fn start_in(
+        folder: Arc<TempDir>,
+        command: &[String],
+        output: Output,
+        ending: Signal,
+    ) -> io::Result<Self> {
+        let log = File::options()
+            .create(true)
+            .append(true)
+            .open(folder.path().join(LOG))?;
         let out = match output {
             Output::Logged => log.try_clone()?.into(),
             Output::Piped => Stdio::piped(),
         };
+        // That of an earlier process in this folder.
+        drop(fs::remove_file(folder.path().join(PID)));
         let mut shell = Command::new("sh")
             .args(["-c", GUARD])
             .arg(folder.path())
+            .arg(ending.name())
             .args(command)
             .current_dir(folder.path())
             .stdin(Stdio::piped())
@@ -69,6 +112,13 @@ impl Guarded {
         self.shell.stdout.take()
     }
 
+    /// The process id of the program; `None` where the shell could not start it.
+    pub(crate) fn pid(&self) -> Option<u32> {
+        let path = self.folder.path().join(PID);
+        let read = || fs::read_to_string(&path).ok()?.trim().parse().ok();
+        Deadline::after(PATIENCE).poll(read)
+    }
+
     pub(crate) fn has_ended(&mut self) -> bool {
         self.shell.try_wait().is_ok_and(|status| status.is_some())
     }
@@ -77,6 +127,16 @@ impl Guarded {
     pub(crate) fn wait(&mut self) -> io::Result<()> {
         // The input stays open: it is no longer the child's.
         self.shell.wait().map(drop)
+    }
+
+    /// Ends it where it has not ended yet; the folder stays for whoever else works in it.
+    pub(crate) fn leave_folder(mut self) {
+        if self.has_ended()
+            && let Some(mut input) = self.input.take()
+        {
+            // Nobody reads it any more where the folder is gone already.
+            drop(input.write_all(b"keep"));
+        }
     }
 
     pub(crate) fn log_path(&self) -> PathBuf {
@@ -105,9 +165,6 @@ impl Drop for Guarded {
 mod tests {
     use super::*;
     use std::io::Read;
-    use std::time::Duration;
-
-    use crate::clock::Deadline;
 
     fn start(script: &str, output: Output) -> Guarded {
         let command = ["sh", "-c", script].map(str::to_owned);

@@ -1,6 +1,7 @@
 //! Why a server did not start, and what a test does then.
 
 use std::error::Error as StdError;
+use std::path::PathBuf;
 use std::{env, fmt, io};
 
 use crate::places::WrongPlace;
@@ -47,6 +48,18 @@ pub enum NotHere {
 #[must_use]
 pub fn is_unwanted(server: &str) -> bool {
     env::var(WITHOUT).is_ok_and(|value| names(&value, server))
+}
+
+/// What `find` finds of a server, where the tests are not told to do without.
+pub(crate) fn wanted(
+    server: &'static str,
+    help: &'static str,
+    find: impl FnOnce() -> Result<Option<PathBuf>, WrongPlace>,
+) -> Result<PathBuf, NotHere> {
+    if is_unwanted(server) {
+        return Err(NotHere::Unwanted { server });
+    }
+    find()?.ok_or(NotHere::Missing { server, help })
 }
 
 fn names(value: &str, server: &str) -> bool {

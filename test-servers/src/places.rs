@@ -3,7 +3,7 @@
 use std::error::Error as StdError;
 use std::ffi::{OsStr, OsString};
 use std::path::{Path, PathBuf};
-use std::{env, fmt};
+use std::{env, fmt, fs};
 
 /// A program that is looked for in the path.
 #[derive(Debug, Clone, Copy)]
@@ -12,6 +12,8 @@ pub struct Program {
     pub name: &'static str,
     /// The environment variable that names its place, where that is not in the path.
     pub variable: &'static str,
+    /// A folder with a folder for each version, in whose `bin` it may be, too; or empty.
+    pub versions: &'static str,
 }
 
 /// A program that is built or put together, and kept in the [cache folder](cache).
@@ -27,18 +29,55 @@ pub struct Built {
 pub const REDIS: Program = Program {
     name: "redis-server",
     variable: "REDIS_SERVER",
+    versions: "",
 };
 
 /// The Prometheus server.
 pub const PROMETHEUS: Program = Program {
     name: "prometheus",
     variable: "PROMETHEUS",
+    versions: "",
 };
 
 /// What checks Prometheus's files.
 pub const PROMTOOL: Program = Program {
     name: "promtool",
     variable: "PROMTOOL",
+    versions: "",
+};
+
+/// The NATS server.
+pub const NATS: Program = Program {
+    name: "nats-server",
+    variable: "NATS_SERVER",
+    versions: "",
+};
+
+/// The PostgreSQL server; what else it needs is beside it.
+pub const POSTGRES: Program = Program {
+    name: "postgres",
+    variable: "POSTGRES",
+    versions: "/usr/lib/postgresql",
+};
+
+/// What makes certificates.
+pub const OPENSSL: Program = Program {
+    name: "openssl",
+    variable: "OPENSSL",
+    versions: "",
+};
+
+/// What runs Kafka.
+pub const JAVA: Program = Program {
+    name: "java",
+    variable: "JAVA",
+    versions: "",
+};
+
+/// Kafka, in the version that the tests know; all else that it needs is beside it.
+pub const KAFKA: Built = Built {
+    variable: "KAFKA_JAR",
+    path: "kafka-4.3.1/kafka_2.13-4.3.1.jar",
 };
 
 /// Jaeger, in the version that the tests know.
@@ -69,7 +108,7 @@ pub struct WrongPlace {
 }
 
 impl Program {
-    /// Where it is: where its variable says, or in the path.
+    /// Where it is: where its variable says, in the path, or in the newest version's folder.
     ///
     /// # Errors
     ///
@@ -84,7 +123,19 @@ impl Program {
         named: Option<OsString>,
         path: &OsStr,
     ) -> Result<Option<PathBuf>, WrongPlace> {
-        Ok(named_place(self.variable, named)?.or_else(|| in_path(self.name, path)))
+        let found = || in_path(self.name, path).or_else(|| self.newest());
+        Ok(named_place(self.variable, named)?.or_else(found))
+    }
+
+    fn newest(&self) -> Option<PathBuf> {
+        let folders = fs::read_dir(self.versions).ok()?.flatten();
+        let number = |name: OsString| name.to_str()?.parse::<u32>().ok();
+        let versions = folders.filter_map(|folder| {
+            let place = folder.path().join("bin").join(self.name);
+            Some((number(folder.file_name())?, place))
+        });
+        let there = versions.filter(|(_, place)| place.is_file());
+        there.max().map(|(_, place)| place)
     }
 }
 
@@ -165,6 +216,7 @@ mod tests {
     const FILE: Program = Program {
         name: "Cargo.toml",
         variable: "MANIFEST",
+        versions: "",
     };
 
     const DIR: &str = env!("CARGO_MANIFEST_DIR");

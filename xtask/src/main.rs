@@ -6,6 +6,7 @@ mod bench;
 mod cargo;
 mod error;
 mod jaeger;
+mod kill_test;
 mod markdown;
 mod services;
 mod test;
@@ -22,15 +23,19 @@ Usage: cargo xtask <command>
 Commands:
   test                     everything that must pass: format, tidy, lints, tests, docs, examples
   tidy                     the house rules alone: dependency edges, documents, source files
-  services                 puts the servers in place that tests start, and starts none: Redis and
-                           Prometheus with apt-get, as root or with sudo; Jaeger, built with Go,
-                           and a Python for the OTLP receiver in a cache folder
+  services                 puts the servers in place that tests start, and starts none: NATS,
+                           PostgreSQL, Redis, Prometheus and OpenSSL with apt-get, as root or with
+                           sudo; Kafka by Maven, Jaeger, built with Go, and a Python for the OTLP
+                           receiver in a cache folder
   jaeger                   a Jaeger that keeps its traces in memory, until Ctrl-C
   trace-picture            renews docs/observability/trace.svg: runs the example `journey` against
                            a Jaeger of its own, and draws two of its traces
   trace-picture URL FILE   draws the trace at URL, http://127.0.0.1:16686/api/traces/ID, as SVG
   bench [--gate] [--json]  the measurements; --gate fails when a limit is passed,
                            --json prints one line of JSON per benchmark
+  kill-test --route R --kills N --seed S
+                           kills pipelines and servers at random moments and counts what arrives,
+                           as one line of JSON; R is sqlite, nats or kafka; --help says more
 ";
 
 const USAGE_ERROR: u8 = 2;
@@ -53,6 +58,7 @@ fn dispatch(root: &Path, words: &[&str]) -> ExitCode {
         ["bench", rest @ ..] if rest.iter().all(|arg| bench::FLAGS.contains(arg)) => {
             bench::run(root, rest)
         }
+        ["kill-test", flags @ ..] => kill_test::run(root, flags),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");
             ExitCode::SUCCESS

@@ -12,6 +12,7 @@ use crate::error::chain;
 
 mod cache;
 mod jaeger;
+mod kafka;
 mod missing;
 mod package;
 mod python;
@@ -31,11 +32,27 @@ struct Service {
 }
 
 /// The quick ones first.
-const SERVICES: [Service; 4] = [
+const SERVICES: [Service; 8] = [
     Service {
         name: "redis",
         is_there: || package::REDIS.is_there(),
         provide: |root| package::REDIS.provide(root),
+    },
+    Service {
+        name: "nats",
+        is_there: || package::NATS.is_there(),
+        provide: |root| package::NATS.provide(root),
+    },
+    Service {
+        name: "postgresql",
+        is_there: || package::POSTGRESQL.is_there(),
+        provide: |root| package::POSTGRESQL.provide(root),
+    },
+    // No server: what the others are given for TLS.
+    Service {
+        name: "openssl",
+        is_there: || package::OPENSSL.is_there(),
+        provide: |root| package::OPENSSL.provide(root),
     },
     Service {
         name: "prometheus",
@@ -46,6 +63,11 @@ const SERVICES: [Service; 4] = [
         name: "otlp",
         is_there: || python::find().is_ok_and(|found| found.is_some()),
         provide: python::provide,
+    },
+    Service {
+        name: "kafka",
+        is_there: kafka::is_there,
+        provide: kafka::provide,
     },
     Service {
         name: "jaeger",

@@ -94,17 +94,16 @@ impl Workspace {
         self.packages.iter().find(|package| package.name == name)
     }
 
-    /// The published packages have these features, as cargo wants them named for a workspace.
-    pub(crate) fn published_features(&self) -> String {
-        let published = self
-            .packages
-            .iter()
-            .filter(|package| package.is_published());
-        let features = published.flat_map(|package| {
+    /// The features that are tested, as cargo wants them named for a workspace: those of what is
+    /// published, and of the examples. The benches have theirs for other people's programs.
+    pub(crate) fn tested_features(&self) -> Vec<String> {
+        let is_tested = |package: &&Package| package.is_published() || package.dir == "examples";
+        let tested = self.packages.iter().filter(is_tested);
+        let features = tested.flat_map(|package| {
             let features = package.features.iter();
             features.map(|feature| format!("{}/{feature}", package.name))
         });
-        features.collect::<Vec<_>>().join(",")
+        features.collect()
     }
 
     /// The Rust sources.

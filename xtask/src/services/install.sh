@@ -7,13 +7,25 @@ package=$1
 pid_file=$2
 export DEBIAN_FRONTEND=noninteractive
 
+# Goes at the end.
+made=
+trap 'rm -f $made' EXIT
+trap 'exit 1' HUP INT TERM
+
 # Packages ask this program whether their services may be started. Whoever has one, keeps it.
 policy=/usr/sbin/policy-rc.d
 if [ ! -e "$policy" ]; then
-    trap 'rm -f "$policy"' EXIT
-    trap 'exit 1' HUP INT TERM
+    made="$made $policy"
     printf '#!/bin/sh\nexit 101\n' >"$policy"
     chmod 755 "$policy"
+fi
+
+# Otherwise it would come with a database of its own, which would be started.
+if [ "$package" = postgresql ]; then
+    settings=/etc/postgresql-common/createcluster.d
+    mkdir -p "$settings"
+    made="$made $settings/towpath.conf"
+    echo 'create_main_cluster = false' >"$settings/towpath.conf"
 fi
 
 apt() {

@@ -5,6 +5,7 @@ use std::fmt;
 use std::path::PathBuf;
 use std::process::ExitStatus;
 
+use towpath_test_servers::NotHere;
 use towpath_test_servers::places::WrongPlace;
 
 use crate::error::Error;
@@ -38,6 +39,8 @@ pub(crate) enum Missing {
         what: &'static str,
         status: ExitStatus,
     },
+    /// It is there, but does not work.
+    NotWorking { what: &'static str, source: NotHere },
     /// The interpreter that somebody named lacks something.
     Incomplete {
         variable: &'static str,
@@ -73,6 +76,7 @@ impl fmt::Display for Missing {
                 write!(f, "Go does not get {module}: {}", reason.trim())
             }
             Self::NotBuilt { what, status } => write!(f, "{what} could not be built ({status})"),
+            Self::NotWorking { what, .. } => write!(f, "{what} is there, but does not work"),
             Self::Incomplete { variable, place } => {
                 let place = place.display();
                 write!(
@@ -92,6 +96,7 @@ impl fmt::Display for Missing {
 impl StdError for Missing {
     fn source(&self) -> Option<&(dyn StdError + 'static)> {
         match self {
+            Self::NotWorking { source, .. } => Some(source),
             Self::Cache(error) | Self::Installer(error) => Some(error),
             _ => None,
         }

@@ -32,12 +32,51 @@ pub(super) const PROMETHEUS: Package = Package {
     pid_file: "/run/prometheus/prometheus.pid",
 };
 
+pub(super) const NATS: Package = Package {
+    name: "nats-server",
+    programs: &[places::NATS],
+    // There is none: only systemd starts it.
+    pid_file: "/run/nats-server.pid",
+};
+
+/// The installer sees to it that no service comes with it.
+pub(super) const POSTGRESQL: Package = Package {
+    name: "postgresql",
+    programs: &[places::POSTGRES],
+    pid_file: "",
+};
+
+pub(super) const OPENSSL: Package = Package {
+    name: "openssl",
+    programs: &[places::OPENSSL],
+    pid_file: "",
+};
+
+/// What runs Kafka.
+pub(super) const JAVA: Package = Package {
+    name: "default-jre-headless",
+    programs: &[places::JAVA],
+    pid_file: "",
+};
+
+/// What gets Kafka.
+pub(super) const MAVEN: Package = Package {
+    name: "maven",
+    programs: &[Program {
+        name: "mvn",
+        variable: "MVN",
+        versions: "",
+    }],
+    pid_file: "",
+};
+
 /// What makes virtual environments.
 pub(super) const PYTHON: Package = Package {
     name: "python3-venv",
     programs: &[Program {
         name: "python3",
         variable: "OTLP_PYTHON",
+        versions: "",
     }],
     pid_file: "",
 };

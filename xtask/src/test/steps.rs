@@ -145,12 +145,23 @@ fn missing_component(root: &Path, subcommand: &str, name: &str) -> Option<Outcom
     (!is_there).then(|| Outcome::missing(&help, is_ci()))
 }
 
-/// A cargo command for the workspace, with all features of what is published.
+/// A cargo command for the workspace, with all features of what is tested.
 pub(super) fn featured(root: &Path, args: &[&str]) -> Result<Command, Error> {
-    let features = Workspace::load_packages(root)?.published_features();
+    let mut features = Workspace::load_packages(root)?.tested_features();
+    if !is_ci() && !has_openssl() {
+        println!("without OpenSSL and its headers: not built are {OF_OPENSSL:?}");
+        features.retain(|feature| !OF_OPENSSL.contains(&feature.as_str()));
+    }
     let mut command = cargo(root, args);
-    command.args(["--features", &features]);
+    command.args(["--features", &features.join(",")]);
     Ok(command)
+}
+
+/// Features that need the OpenSSL of the machine.
+const OF_OPENSSL: [&str; 2] = ["towpath/kafka-tls", "towpath-kafka/tls"];
+
+fn has_openssl() -> bool {
+    cargo::works(Command::new("pkg-config").args(["--exists", "openssl"]))
 }
 
 pub(super) fn run(command: Result<Command, Error>) -> Outcome {

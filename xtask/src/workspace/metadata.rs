@@ -165,12 +165,14 @@ mod tests {
     }
 
     #[test]
-    fn the_features_of_published_packages_are_named_for_the_workspace() {
+    fn the_features_of_what_is_tested_are_named_for_the_workspace() {
         let mut workspace = parse(&metadata()).unwrap();
-        let named = "towpath-link/one,towpath-link/two";
-        assert_eq!(workspace.published_features(), named);
+        let named = ["towpath-link/one", "towpath-link/two"];
+        assert_eq!(workspace.tested_features(), named);
         workspace.packages[0].dir = "examples".to_owned();
-        assert_eq!(workspace.published_features(), "");
+        assert_eq!(workspace.tested_features(), named);
+        workspace.packages[0].dir = "benches".to_owned();
+        assert_eq!(workspace.tested_features(), [""; 0]);
     }
 
     #[test]
