@@ -112,6 +112,25 @@ struct State {
     assigned: BTreeMap<u32, u64>,
 }
 
+// === impl CumulativeToken ===
+
+impl CumulativeToken {
+    /// The partition.
+    pub fn partition(&self) -> u32 {
+        self.partition
+    }
+
+    /// The assignment under which the message was handed out.
+    pub fn generation(&self) -> u64 {
+        self.generation
+    }
+
+    /// The place in the partition.
+    pub fn offset(&self) -> u64 {
+        self.offset
+    }
+}
+
 // === impl Offsets ===
 
 impl Offsets {

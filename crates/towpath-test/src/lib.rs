@@ -31,6 +31,7 @@
 //! nothing here sleeps to synchronise, every `wait_for` wakes on what it waits for.
 
 mod check;
+pub mod conformance;
 mod cue;
 mod hold;
 pub mod layer;

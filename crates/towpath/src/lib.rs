@@ -9,17 +9,27 @@ pub mod prelude;
 mod guide_to_policies {}
 
 pub use towpath_batcher as batcher;
+pub use towpath_connector as connector;
 pub use towpath_core as core;
+#[cfg(feature = "kafka")]
+pub use towpath_kafka as kafka;
+#[cfg(feature = "nats")]
+pub use towpath_nats as nats;
+pub use towpath_options as options;
 pub use towpath_policy as policy;
+#[cfg(feature = "postgres")]
+pub use towpath_postgres as postgres;
 pub use towpath_processor as processor;
 pub use towpath_producer as producer;
 pub use towpath_runtime as runtime;
+#[cfg(feature = "sqlite")]
+pub use towpath_sqlite as sqlite;
 #[cfg(feature = "telemetry")]
 pub use towpath_telemetry as telemetry;
 
 pub use towpath_core::trace;
 
-pub use towpath_batcher::{Batcher, Close, SinkStage, each, write};
+pub use towpath_batcher::{Batcher, Close, SinkStage, each, mapped, write};
 pub use towpath_core::{
     Batch, BatchInfo, BoxError, BreakerState, Cause, Counts, DeadLetter, Delivery, Event,
     EventKind, Failure, ForcedBreaker, Guarantee, Headers, Identity, Message, Observer, Origin,

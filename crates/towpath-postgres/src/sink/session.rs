@@ -1,0 +1,515 @@
+//! A connection of a sink, with what it has prepared, and the transactions on it.
+
+use std::{
+    collections::{BTreeSet, HashMap},
+    pin::pin,
+    time::Duration,
+};
+
+use bytes::{BufMut as _, Bytes, BytesMut};
+use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture, future::join};
+use tokio_postgres::{Client, CopyInSink, Error, Statement, types::ToSql, types::Type};
+use towpath_core::Identity;
+
+use super::{
+    options::{Once, SinkOptions, Target},
+    row::{Cell, Columns, Rows},
+    schema,
+    statements::{self, Kept, MOST_PARAMETERS, rows_per_statement},
+};
+use crate::{
+    PostgresError,
+    link::{Dialer, Link},
+    queue::seconds,
+};
+
+/// What stands before and behind the rows of a binary `COPY`.
+const COPY_BEGIN: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
+const COPY_END: i16 = -1;
+/// The most that is handed to the connection at once.
+const COPY_SLICE: usize = 1 << 20;
+/// How many old identities one batch forgets at most.
+const FORGET_AT_ONCE: i64 = 10_000;
+
+/// The statements around a piece of work: it counts as a whole, or not at all.
+#[derive(Clone, Copy)]
+pub(super) struct Frame {
+    open: &'static str,
+    close: &'static str,
+    undo: &'static str,
+}
+
+/// A transaction of its own.
+pub(super) const TRANSACTION: Frame = Frame {
+    open: "BEGIN",
+    close: "COMMIT",
+    undo: "ROLLBACK",
+};
+/// A part of a transaction.
+pub(super) const PART: Frame = Frame {
+    open: "SAVEPOINT towpath",
+    close: "RELEASE SAVEPOINT towpath",
+    undo: "ROLLBACK TO SAVEPOINT towpath",
+};
+
+/// Messages on their way into the server.
+pub(super) struct Work {
+    pub(super) rows: Rows,
+    /// Who the messages are, by their place in the batch; empty unless that is needed.
+    pub(super) notes: Vec<Option<Note>>,
+}
+
+/// Who a message is, and where it was.
+pub(super) struct Note {
+    pub(super) identity: Identity,
+    pub(super) partition: Option<i64>,
+    pub(super) position: Option<i64>,
+}
+
+/// Why a piece of work was not done, and which of its rows the server has complained of.
+pub(super) struct Refused {
+    pub(super) error: PostgresError,
+    pub(super) hint: Option<usize>,
+}
+
+/// A connection of a sink, with what it has prepared.
+#[derive(Debug)]
+pub(super) struct Session {
+    link: Link,
+    setting: &'static str,
+    pub(super) columns: Columns,
+    way: Way,
+    note: Option<(Statement, String)>,
+}
+
+/// How rows go into the server.
+#[derive(Debug)]
+enum Way {
+    Copy(Statement),
+    Insert(Insert),
+    Each(Statement),
+}
+
+/// `INSERT` of many rows.
+#[derive(Debug)]
+struct Insert {
+    table: crate::Table,
+    end: String,
+    /// Where the columns of the key are, where a row may take the place of another one.
+    key: Vec<usize>,
+    kept: Kept,
+}
+
+// === impl Session ===
+
+impl Session {
+    /// Connects and prepares everything.
+    pub(super) async fn open(
+        dialer: &mut Dialer,
+        options: &SinkOptions,
+    ) -> Result<Self, PostgresError> {
+        let mut link = dialer.connect().await?;
+        let client = link.client.clone();
+        let setting = options.target.setting();
+        let (columns, way) = link
+            .call(setting, prepare(&client, &options.target))
+            .await?;
+        let note = match &options.once {
+            Some(once) => {
+                let statement = schema::note(&once.table);
+                let note = link.call("once.table", client.prepare(&statement)).await?;
+                Some((note, once.scope.clone()))
+            }
+            None => None,
+        };
+        Ok(Self {
+            link,
+            setting,
+            columns,
+            way,
+            note,
+        })
+    }
+
+    pub(super) fn is_closed(&self) -> bool {
+        self.link.is_closed()
+    }
+
+    /// Runs a statement that changes nothing.
+    pub(super) async fn say(&mut self, statement: &str) -> Result<(), PostgresError> {
+        let client = self.link.client.clone();
+        let setting = self.setting;
+        self.link
+            .call(setting, client.batch_execute(statement))
+            .await
+    }
+
+    /// Writes these rows, all or none, and leaves out those that were written before.
+    pub(super) async fn put(
+        &mut self,
+        work: &Work,
+        rows: &[usize],
+        frame: Frame,
+    ) -> Result<(), Refused> {
+        let result = self.try_put(work, rows, frame).await;
+        let Err(refused) = result else {
+            return Ok(());
+        };
+        // Where nobody answers any more, the server undoes it by itself.
+        if refused.error.sqlstate().is_some() && !self.is_closed() {
+            self.say(frame.undo).await.map_err(Refused::all)?;
+        }
+        Err(refused)
+    }
+
+    async fn try_put(&mut self, work: &Work, rows: &[usize], frame: Frame) -> Result<(), Refused> {
+        if self.note.is_none() {
+            return self.write(work, rows, frame, true).await;
+        }
+        let fresh = self.take_note(work, rows, frame.open).await?;
+        if fresh.is_empty() {
+            return self.say(frame.close).await.map_err(Refused::all);
+        }
+        let written = self.write(work, &fresh, frame, false).await;
+        // The place among those that are new is not that among all.
+        written.map_err(|refused| {
+            refused.map_hint(|hint| {
+                let row = fresh.get(hint)?;
+                rows.iter().position(|other| other == row)
+            })
+        })
+    }
+
+    /// Notes who the messages are, and returns the rows of those that are new.
+    async fn take_note(
+        &mut self,
+        work: &Work,
+        rows: &[usize],
+        open: &str,
+    ) -> Result<Vec<usize>, Refused> {
+        let Some((note, scope)) = &self.note else {
+            return Ok(rows.to_vec());
+        };
+        let mut first = HashMap::new();
+        for row in rows {
+            if let Some(note) = work.notes.get(*row).and_then(Option::as_ref) {
+                first.entry(note.identity.as_str()).or_insert((*row, note));
+            }
+        }
+        let identities: Vec<_> = first.keys().copied().collect();
+        let partitions: Vec<_> = first.values().map(|(_, note)| note.partition).collect();
+        let positions: Vec<_> = first.values().map(|(_, note)| note.position).collect();
+        let params: [&(dyn ToSql + Sync); 4] = [scope, &identities, &partitions, &positions];
+        let client = self.link.client.clone();
+        let noted = async {
+            let opened = client.batch_execute(open);
+            let (opened, noted) = join(opened, client.query(note, &params)).await;
+            opened.and(noted)
+        };
+        let noted = self
+            .link
+            .call("once.table", noted)
+            .await
+            .map_err(Refused::all)?;
+        let mut fresh = Vec::with_capacity(noted.len());
+        for row in &noted {
+            let identity: &str = row
+                .try_get(0)
+                .map_err(|error| Refused::all(self.link.failed("once.table", &error)))?;
+            fresh.extend(first.get(identity).map(|(row, _)| *row));
+        }
+        fresh.sort_unstable();
+        Ok(fresh)
+    }
+
+    async fn write(
+        &mut self,
+        work: &Work,
+        rows: &[usize],
+        frame: Frame,
+        opens: bool,
+    ) -> Result<(), Refused> {
+        let open = opens.then_some(frame.open);
+        match &mut self.way {
+            Way::Copy(copy) => {
+                let copy = copy.clone();
+                let runs = work.rows.runs(rows);
+                copy_runs(&mut self.link, self.setting, &copy, runs, open, frame.close).await
+            }
+            Way::Each(statement) => {
+                let client = self.link.client.clone();
+                let calls = rows.iter().map(|row| {
+                    let cells: Vec<_> = work.rows.cells(*row).collect();
+                    client.execute_raw(&*statement, cells).boxed()
+                });
+                let calls = framed(&client, open, calls.collect(), frame.close);
+                let done = self.link.pipeline(self.setting, calls).await;
+                done.map_err(|(place, error)| {
+                    let hint = place.checked_sub(usize::from(opens));
+                    Refused { error, hint }
+                })
+            }
+            Way::Insert(insert) => {
+                let (link, columns) = (&mut self.link, &self.columns);
+                insert
+                    .write(link, self.setting, columns, work, rows, open, frame)
+                    .await
+            }
+        }
+    }
+
+    /// Forgets old identities; whether there may be more.
+    pub(super) async fn forget(&mut self, once: &Once) -> Result<bool, PostgresError> {
+        let client = self.link.client.clone();
+        let statement = schema::forget(&once.table);
+        let keep = seconds(once.keep);
+        let params: [(&(dyn ToSql + Sync), Type); 3] = [
+            (&once.scope, Type::TEXT),
+            (&keep, Type::FLOAT8),
+            (&FORGET_AT_ONCE, Type::INT8),
+        ];
+        let work = client.execute_typed(&statement, &params);
+        let forgotten = self.link.call("once.table", work).await?;
+        Ok(i64::try_from(forgotten).unwrap_or(i64::MAX) >= FORGET_AT_ONCE)
+    }
+}
+
+async fn prepare(client: &Client, target: &Target) -> Result<(Columns, Way), Error> {
+    let (table, names) = match target {
+        Target::Statement { sql } => {
+            let statement = client.prepare(sql).await?;
+            let types = statement.params().to_vec();
+            let names = (1..=types.len())
+                .map(|number| format!("${number}"))
+                .collect();
+            return Ok((Columns { names, types }, Way::Each(statement)));
+        }
+        Target::Copy { table, columns }
+        | Target::Insert { table, columns }
+        | Target::Upsert { table, columns, .. } => (table, columns),
+    };
+    let described = client.prepare(&statements::describe(table, names)).await?;
+    let types = described
+        .columns()
+        .iter()
+        .map(|column| column.type_().clone());
+    let columns = Columns {
+        names: names.clone(),
+        types: types.collect(),
+    };
+    let way = match target {
+        Target::Copy { .. } => Way::Copy(client.prepare(&statements::copy(table, names)).await?),
+        Target::Upsert { key, .. } => Way::Insert(Insert::new(table, names, key)),
+        _ => Way::Insert(Insert::new(table, names, &[])),
+    };
+    Ok((columns, way))
+}
+
+/// Statements between those that open and close their frame.
+fn framed<'a>(
+    client: &'a Client,
+    open: Option<&'static str>,
+    calls: Vec<BoxFuture<'a, Result<u64, Error>>>,
+    close: &'static str,
+) -> Vec<BoxFuture<'a, Result<u64, Error>>> {
+    let say = |statement| {
+        client
+            .batch_execute(statement)
+            .map(|said| said.map(|()| 0))
+            .boxed()
+    };
+    let open = open.map(say);
+    open.into_iter().chain(calls).chain([say(close)]).collect()
+}
+
+async fn copy_runs(
+    link: &mut Link,
+    setting: &str,
+    copy: &Statement,
+    runs: Vec<Bytes>,
+    open: Option<&'static str>,
+    close: &'static str,
+) -> Result<(), Refused> {
+    let client = link.client.clone();
+    let begun = async {
+        let opened = async {
+            match open {
+                Some(open) => client.batch_execute(open).await,
+                None => Ok(()),
+            }
+        };
+        let (opened, sink) = join(opened, client.copy_in(copy)).await;
+        opened.and(sink)
+    };
+    let sink: CopyInSink<Bytes> = link.call(setting, begun).await.map_err(Refused::all)?;
+    let mut sink = pin!(sink);
+    for slice in copy_slices(runs) {
+        link.call(setting, sink.send(slice))
+            .await
+            .map_err(Refused::all)?;
+    }
+    // The server says that rows were copied before it has committed them: only the answer to
+    // the second statement is the one that counts.
+    let ended = async {
+        let (copied, closed) = join(sink.finish(), client.batch_execute(close)).await;
+        copied.and(closed)
+    };
+    link.call(setting, ended).await.map_err(|error| Refused {
+        hint: error.line(),
+        error,
+    })
+}
+
+/// What a binary `COPY` takes, in slices that do not keep a connection from anything else.
+fn copy_slices(runs: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
+    let mut end = BytesMut::with_capacity(2);
+    end.put_i16(COPY_END);
+    let cut = runs.into_iter().flat_map(|mut run| {
+        std::iter::from_fn(move || {
+            (!run.is_empty()).then(|| run.split_to(run.len().min(COPY_SLICE)))
+        })
+    });
+    std::iter::once(Bytes::from_static(COPY_BEGIN))
+        .chain(cut)
+        .chain([end.freeze()])
+}
+
+// === impl Insert ===
+
+impl Insert {
+    fn new(table: &crate::Table, columns: &[String], key: &[String]) -> Self {
+        let end = match key {
+            [] => String::new(),
+            key => statements::on_conflict(columns, key),
+        };
+        let key = key
+            .iter()
+            .filter_map(|name| columns.iter().position(|column| column == name));
+        Self {
+            table: table.clone(),
+            end,
+            key: key.collect(),
+            kept: Kept::default(),
+        }
+    }
+
+    #[expect(
+        clippy::too_many_arguments,
+        reason = "a part of the session, which lends them"
+    )]
+    async fn write(
+        &mut self,
+        link: &mut Link,
+        setting: &str,
+        columns: &Columns,
+        work: &Work,
+        rows: &[usize],
+        open: Option<&'static str>,
+        frame: Frame,
+    ) -> Result<(), Refused> {
+        let rows = self.last_of_each_key(&work.rows, rows);
+        let most = rows_per_statement(columns.types.len());
+        for chunk in rows.chunks(most) {
+            self.keep(link, setting, columns, chunk.len()).await?;
+        }
+        let client = link.client.clone();
+        let calls = rows.chunks(most).map(|chunk| {
+            let cells: Vec<Cell<'_>> = chunk.iter().flat_map(|row| work.rows.cells(*row)).collect();
+            self.call(&client, columns, chunk.len(), cells)
+        });
+        let calls = framed(&client, open, calls.collect(), frame.close);
+        let done = link.pipeline(setting, calls).await;
+        done.map_err(|(_, error)| Refused::all(error))
+    }
+
+    /// Of rows with the same key the last: one statement changes a row only once.
+    fn last_of_each_key(&self, all: &Rows, rows: &[usize]) -> Vec<usize> {
+        if self.key.is_empty() {
+            return rows.to_vec();
+        }
+        let mut seen = BTreeSet::new();
+        let mut last: Vec<_> = rows
+            .iter()
+            .rev()
+            .filter(|row| {
+                let cells: Vec<_> = all.cells(**row).collect();
+                let key: Vec<_> = self.key.iter().map(|place| cells[*place]).collect();
+                // A key with a null in it is like no other.
+                key.iter().any(Cell::is_null) || seen.insert(key)
+            })
+            .copied()
+            .collect();
+        last.reverse();
+        last
+    }
+
+    /// Prepares the statement for so many rows where it is used again and again.
+    async fn keep(
+        &mut self,
+        link: &mut Link,
+        setting: &str,
+        columns: &Columns,
+        rows: usize,
+    ) -> Result<(), Refused> {
+        if !self.kept.is_wanted(rows) {
+            return Ok(());
+        }
+        let sql = statements::insert(&self.table, &columns.names, rows, &self.end);
+        let types = repeated(&columns.types, rows);
+        let client = link.client.clone();
+        let prepared = link.call(setting, client.prepare_typed(&sql, &types)).await;
+        self.kept.keep(rows, prepared.map_err(Refused::all)?);
+        Ok(())
+    }
+
+    fn call<'a>(
+        &self,
+        client: &'a Client,
+        columns: &Columns,
+        rows: usize,
+        cells: Vec<Cell<'a>>,
+    ) -> BoxFuture<'a, Result<u64, Error>> {
+        debug_assert!(cells.len() <= MOST_PARAMETERS);
+        if let Some(statement) = self.kept.get(rows) {
+            return async move { client.execute_raw(&statement, cells).await }.boxed();
+        }
+        let sql = statements::insert(&self.table, &columns.names, rows, &self.end);
+        let types = repeated(&columns.types, rows);
+        async move {
+            let cells = cells.iter().map(|cell| cell as &(dyn ToSql + Sync));
+            let params: Vec<_> = cells.zip(types).collect();
+            client.execute_typed(&sql, &params).await
+        }
+        .boxed()
+    }
+}
+
+fn repeated(types: &[Type], rows: usize) -> Vec<Type> {
+    let all = types.iter().cycle().take(types.len() * rows);
+    all.cloned().collect()
+}
+
+// === impl Refused ===
+
+impl Refused {
+    /// The server has complained of no row more than of the others.
+    pub(super) fn all(error: PostgresError) -> Self {
+        Self { error, hint: None }
+    }
+
+    fn map_hint(self, map: impl FnOnce(usize) -> Option<usize>) -> Self {
+        Self {
+            hint: self.hint.and_then(map),
+            error: self.error,
+        }
+    }
+}
+
+/// How long to wait before old identities are looked for again.
+pub(super) fn forget_again(more: bool) -> Duration {
+    if more {
+        Duration::from_secs(1)
+    } else {
+        Duration::from_secs(60)
+    }
+}

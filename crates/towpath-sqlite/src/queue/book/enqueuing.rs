@@ -1,0 +1,161 @@
+//! Putting messages in.
+
+use std::collections::HashMap;
+
+use rusqlite::OptionalExtension as _;
+
+use super::{Book, millis};
+use crate::{Enqueued, Entry, QueueError, QueueOptions, queue::headers};
+
+/// How many ids are forgotten in one go, beyond as many as are added.
+const FORGOTTEN: usize = 100;
+
+/// What to do with entries for which there is no room.
+#[derive(Clone, Copy, Debug, PartialEq, Eq)]
+pub(crate) enum Room {
+    /// Put all in, or none.
+    ForAll,
+    /// Put those in that fit, in order, but at least one.
+    ForSome,
+}
+
+impl Book<'_> {
+    /// Puts entries in, as far as there is room: tells what became of the first ones.
+    pub(crate) fn enqueue(
+        &mut self,
+        entries: &[Entry],
+        room: Room,
+        options: &QueueOptions,
+    ) -> Result<Vec<Enqueued>, QueueError> {
+        let known = self.known(entries).map_err(|e| self.failed(e))?;
+        let fitting = self.fitting(entries, &known, options);
+        let is_enough = match room {
+            Room::ForAll => fitting == entries.len(),
+            Room::ForSome => fitting > 0 || entries.is_empty(),
+        };
+        if !is_enough {
+            return Err(self.full(options));
+        }
+        let put = self.put_all(&entries[..fitting], &known, options);
+        put.map_err(|error| self.failed(error))
+    }
+
+    /// The messages that the queue remembers by the ids of entries.
+    fn known(&self, entries: &[Entry]) -> rusqlite::Result<HashMap<String, i64>> {
+        let mut known = HashMap::new();
+        let mut select = self.transaction.prepare_cached(
+            "SELECT message FROM towpath_dedup WHERE dedup_id = ?1 AND until > ?2",
+        )?;
+        for id in entries.iter().filter_map(|entry| entry.dedup_id.as_ref()) {
+            let message = select
+                .query_row((id, self.now), |row| row.get(0))
+                .optional()?;
+            if let Some(message) = message {
+                known.insert(id.clone(), message);
+            }
+        }
+        Ok(known)
+    }
+
+    /// How many of the entries there is room for, from the first on.
+    fn fitting(
+        &self,
+        entries: &[Entry],
+        known: &HashMap<String, i64>,
+        options: &QueueOptions,
+    ) -> usize {
+        let depth = self.depth();
+        let (mut messages, mut bytes) = (depth.messages, depth.bytes);
+        let mut ids = std::collections::HashSet::new();
+        let fits = entries.iter().take_while(|entry| {
+            let id = entry.dedup_id.as_deref();
+            if id.is_some_and(|id| known.contains_key(id) || !ids.insert(id)) {
+                return true;
+            }
+            messages += 1;
+            bytes = bytes.saturating_add(entry.weight());
+            messages <= options.max_messages && bytes <= options.max_bytes
+        });
+        fits.count()
+    }
+
+    fn full(&self, options: &QueueOptions) -> QueueError {
+        let depth = self.depth();
+        QueueError::Full {
+            path: self.path.clone(),
+            messages: depth.messages,
+            max_messages: options.max_messages,
+            bytes: depth.bytes,
+            max_bytes: options.max_bytes,
+        }
+    }
+
+    fn put_all(
+        &mut self,
+        entries: &[Entry],
+        known: &HashMap<String, i64>,
+        options: &QueueOptions,
+    ) -> rusqlite::Result<Vec<Enqueued>> {
+        let mut done = Vec::with_capacity(entries.len());
+        let mut added: HashMap<&str, i64> = HashMap::new();
+        for entry in entries {
+            let id = entry.dedup_id.as_deref();
+            let before = id.and_then(|id| known.get(id).or_else(|| added.get(id)));
+            let (message, is_new) = match before {
+                Some(message) => (*message, false),
+                None => (self.put(entry)?, true),
+            };
+            if let (Some(id), true) = (id, is_new) {
+                self.remember(id, message, options)?;
+                added.insert(id, message);
+            }
+            let id = message.try_into().unwrap_or(0);
+            done.push(Enqueued { id, is_new });
+        }
+        if !added.is_empty() {
+            self.forget(added.len() + FORGOTTEN)?;
+        }
+        Ok(done)
+    }
+
+    fn put(&mut self, entry: &Entry) -> rusqlite::Result<i64> {
+        let id = self.counts.last_message + 1;
+        let available_at = self.now.saturating_add(millis(entry.delay));
+        let bytes = i64::try_from(entry.weight()).unwrap_or(i64::MAX);
+        self.transaction
+            .prepare_cached("INSERT INTO towpath_message VALUES (?1, ?2, 0, 0, ?3)")?
+            .execute((id, available_at, bytes))?;
+        self.transaction
+            .prepare_cached("INSERT INTO towpath_body VALUES (?1, ?2, ?3, ?4)")?
+            .execute((
+                id,
+                &entry.key,
+                headers::write(&entry.headers),
+                &entry.payload[..],
+            ))?;
+        self.counts.last_message = id;
+        self.counts.messages += 1;
+        self.counts.bytes = self.counts.bytes.saturating_add(bytes);
+        self.has_news = true;
+        Ok(id)
+    }
+
+    fn remember(&self, id: &str, message: i64, options: &QueueOptions) -> rusqlite::Result<()> {
+        let until = self.now.saturating_add(millis(options.dedup_for));
+        self.transaction
+            .prepare_cached("INSERT OR REPLACE INTO towpath_dedup VALUES (?1, ?2, ?3)")?
+            .execute((id, message, until))?;
+        Ok(())
+    }
+
+    /// Forgets ids whose time is over, but not very many at once.
+    fn forget(&self, at_most: usize) -> rusqlite::Result<()> {
+        self.transaction
+            .prepare_cached(
+                "DELETE FROM towpath_dedup WHERE dedup_id IN
+                 (SELECT dedup_id FROM towpath_dedup WHERE until <= ?1 ORDER BY until LIMIT ?2)",
+            )?
+            .execute((self.now, i64::try_from(at_most).unwrap_or(i64::MAX)))?;
+        Ok(())
+    }
+}
