@@ -6,7 +6,8 @@ use std::{fmt, sync::Arc};
 #[derive(Clone, Debug, Default, PartialEq)]
 #[non_exhaustive]
 pub struct Origin {
-    /// An identity that is the same on redelivery.
+    /// An identity that is the same on redelivery. A part of a message has that of the whole,
+    /// `#` and its number; so parts must come in the same order each time.
     pub identity: Option<Identity>,
     /// The place of the message in its source.
     pub position: Option<Position>,
@@ -74,6 +75,13 @@ impl Origin {
         }
         let attempt = self.attempt.max(1).saturating_add(extra);
         self.attempt(attempt)
+    }
+
+    /// Of a part of the message: its identity has the number of the part.
+    pub(crate) fn part(mut self, number: u32) -> Self {
+        let whole = self.identity.take();
+        self.identity = whole.map(|whole| Identity::from(format!("{whole}#{number}")));
+        self
     }
 
     /// With headers.

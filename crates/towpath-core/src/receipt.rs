@@ -13,7 +13,7 @@ use crate::{
     Ledger, Message, Origin, Original, Outcome, SettleOptions, UnsupportedOption,
     trace::{Begun, End, Journey, Span},
 };
-use join::Join;
+use join::{Join, Kind};
 use traced::Journeys;
 
 /// Ties a message to its delivery: exactly one outcome reaches the source through it.
@@ -364,8 +364,16 @@ impl Receipt {
     /// Splits the receipt: it settles when all parts have, with the worst of their outcomes.
     ///
     /// Each part counts its own attempts; the highest count is that of the whole.
+    ///
+    /// The identity of a part is that of the whole with `#` and its number, from 0: two parts
+    /// are two things to whoever remembers identities.
     pub fn split(self) -> Split {
-        Split::new(self)
+        Split::new(self, Kind::Parts)
+    }
+
+    /// As [`split`](Self::split), for copies of the message: they keep its identity.
+    pub fn share(self) -> Split {
+        Split::new(self, Kind::Copies)
     }
 
     /// Changes how the source settles the message.
@@ -395,7 +403,7 @@ impl Receipt {
                 let known = delivered.origins.get(self.index as usize);
                 known.cloned().unwrap_or_default()
             }
-            Some(Header::Joined(join)) => join.with_parent(Receipt::origin),
+            Some(Header::Joined(join)) => join.origin(self.index),
             None => Origin::default(),
         };
         origin.tried_again(self.extra_attempts())

@@ -169,11 +169,12 @@ impl PipelineHandle {
     /// As [`drain`](Self::drain), with a deadline of its own; what is left then is given
     /// back to the sources. A later call can only shorten the time that is left.
     pub fn drain_within(&self, deadline: Duration) {
+        // Said first: what ends because of it must not look as if it had ended by itself.
+        self.0.stop.send_modify(|stop| stop.within(deadline));
         if self.0.gate.set(SourceFlow::Stopping) {
             self.0.event(EventKind::Draining);
             self.0.drain_policies();
         }
-        self.0.stop.send_modify(|stop| stop.within(deadline));
     }
 
     /// Drains within `deadline` and waits for the end.

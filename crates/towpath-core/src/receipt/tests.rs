@@ -251,3 +251,30 @@ fn without_a_deadline_or_a_delivery_time_is_not_limited() {
     assert_eq!(receipt.time_left(), None);
     assert_eq!(Receipt::detached().time_left(), None);
 }
+
+#[test]
+fn a_part_has_an_identity_of_its_own_and_a_copy_that_of_the_whole() {
+    let identities = |split: &Split| {
+        let parts = [split.part(), split.part()];
+        parts.map(|part| part.origin().identity.map(|identity| identity.to_string()))
+    };
+    let named = || {
+        let origin = Origin::default().identified("order-7");
+        let delivered = Delivered::new(ledger()).with_origins(vec![origin]);
+        delivered.into_receipts(1).next().unwrap()
+    };
+    let some = |text: &str| Some(text.to_owned());
+    let split = named().split();
+    assert_eq!(identities(&split), [some("order-7#0"), some("order-7#1")]);
+    let inner = split.part().split();
+    assert_eq!(
+        identities(&inner),
+        [some("order-7#2#0"), some("order-7#2#1")]
+    );
+    assert_eq!(
+        identities(&named().share()),
+        [some("order-7"), some("order-7")]
+    );
+    let nameless = Delivered::new(ledger()).into_receipts(1).next().unwrap();
+    assert_eq!(identities(&nameless.split()), [None, None]);
+}

@@ -47,7 +47,7 @@ impl<T: Clone> Tee<T> {
             self.failures.panicked(receipt, panic);
             return false;
         }
-        let split = receipt.split();
+        let split = receipt.share();
         let payloads = self.clones.drain(..).chain(std::iter::once(payload));
         for (copy, payload) in self.copies.iter_mut().zip(payloads) {
             if copy.required {

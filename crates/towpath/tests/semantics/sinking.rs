@@ -369,3 +369,33 @@ async fn a_panic_while_a_message_is_turned_into_another_rejects_its_batch() {
     assert_eq!(outcomes.count("rejected"), 2);
     assert!(recorder.items().is_empty());
 }
+
+#[tokio::test(start_paused = true)]
+async fn parts_of_a_message_are_told_apart_and_have_the_same_identities_when_they_come_again() {
+    let (source, _) = TestSource::new(0..2_u64).redelivering(5).build();
+    let seen = Arc::<Mutex<Vec<String>>>::default();
+    let identities = seen.clone();
+    let sink = write("sink", move |batch: Batch<u64>| {
+        let identity = |place| batch.origin(place)?.identity.clone();
+        let all = (0..batch.len()).map(|place| identity(place).unwrap().to_string());
+        let mut seen = identities.lock().unwrap();
+        seen.extend(all);
+        let again = seen.len() <= 4;
+        async move {
+            if again {
+                return Err::<(), BoxError>(Failure::retry("again").into());
+            }
+            Ok(())
+        }
+    });
+    let report = run(Flow::from(source)
+        .flat_map(|n| [n, n])
+        .batch(Batcher::new("all").max_messages(4))
+        .sink(sink))
+    .await;
+    assert_eq!(report.counts.done, 2);
+    let mut seen = seen.lock().unwrap().clone();
+    seen.sort_unstable();
+    let twice = ["test-0#0", "test-0#1", "test-1#0", "test-1#1"].map(|identity| [identity; 2]);
+    assert_eq!(seen, twice.concat());
+}
