@@ -50,7 +50,8 @@ impl Connection {
         if let Some(live) = self.current() {
             return Ok(live);
         }
-        let fresh = self.connect().await?;
+        // Once per connection, and large: not part of every call.
+        let fresh = Box::pin(self.connect()).await?;
         Ok(self.adopt(fresh))
     }
 

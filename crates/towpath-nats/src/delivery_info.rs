@@ -5,7 +5,6 @@ use std::time::Duration;
 /// What the server says of one delivery.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
 pub(crate) struct DeliveryInfo<'a> {
-    pub(crate) stream: &'a str,
     pub(crate) consumer: &'a str,
     /// How often the message was delivered, this time included.
     pub(crate) delivered: u32,
@@ -30,11 +29,10 @@ impl<'a> DeliveryInfo<'a> {
             9.. => &parts[2..],
             _ => return None,
         };
-        let [stream, consumer, delivered, sequence, _, time, pending, ..] = parts else {
+        let [_, consumer, delivered, sequence, _, time, pending, ..] = parts else {
             return None;
         };
         Some(Self {
-            stream,
             consumer,
             delivered: delivered.parse().ok()?,
             stream_sequence: sequence.parse().ok()?,
@@ -51,7 +49,6 @@ mod tests {
     #[test]
     fn both_forms_are_read() {
         let expected = DeliveryInfo {
-            stream: "ORDERS",
             consumer: "enricher",
             delivered: 3,
             stream_sequence: 17,

@@ -1,6 +1,6 @@
 //! What goes wrong with NATS, in words that name the setting.
 
-use std::time::Duration;
+use std::{path::Path, time::Duration};
 
 /// Why a NATS server could not be asked, or what it refused.
 ///
@@ -83,4 +83,13 @@ pub enum NatsError {
         /// What the server has.
         there: String,
     },
+}
+
+impl NatsError {
+    pub(crate) fn file(setting: &str, path: &Path, reason: &str) -> Self {
+        let path = path.display();
+        Self::File {
+            reason: format!("{setting} {path} cannot be used: {reason}"),
+        }
+    }
 }

@@ -18,7 +18,7 @@
 //! let report = Flow::from(Source::new("orders", orders))
 //!     .process(shout.unordered(8))
 //!     .batch(Batcher::new("collect").max_messages(100))
-//!     .sink("loud", loud)
+//!     .sink(SinkStage::of::<Publish>("loud", loud))
 //!     .run()
 //!     .await?;
 //! # Ok(())

@@ -1,6 +1,6 @@
 //! A message as a source of a stream hands it out.
 
-use std::{fmt, time::Duration};
+use std::{fmt, sync::Arc, time::Duration};
 
 use bytes::Bytes;
 use serde::{Serialize, Serializer, ser::SerializeStruct as _};
@@ -17,7 +17,7 @@ pub struct JetStreamMessage {
     /// The headers it was published with.
     pub headers: Headers,
     /// The stream that holds it.
-    pub stream: String,
+    pub stream: Arc<str>,
     /// Its sequence in the stream.
     pub stream_sequence: u64,
     /// How often the server has delivered it, this time included; 1 the first time.
@@ -77,7 +77,7 @@ mod tests {
             subject: "orders.new".to_owned(),
             payload: Bytes::from_static(payload),
             headers: [("kind", "test")].into_iter().collect(),
-            stream: "ORDERS".to_owned(),
+            stream: "ORDERS".into(),
             stream_sequence: 17,
             delivered: 2,
             published: Duration::from_secs(1),

@@ -26,8 +26,8 @@ pub struct Publish {
     pub payload: Bytes,
     /// The headers to send along, beside those of its trace.
     pub headers: Headers,
-    /// By what the stream knows it again within its duplicate window; the identity of the
-    /// message it came from unless set.
+    /// By what the stream knows it again within its duplicate window; unless set, it is made of
+    /// the identity of the message that this one comes from.
     pub id: Option<String>,
 }
 

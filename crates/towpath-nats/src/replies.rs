@@ -54,6 +54,11 @@ impl Replies {
         self.live.is_same(live)
     }
 
+    /// Whether they come over a connection of which nothing is known against it.
+    pub(crate) fn are_up(&self) -> bool {
+        self.live.is_up()
+    }
+
     /// Asks, and tells `answered` each answer with the place of its question; it says whether
     /// that was the answer, as somebody else may have written to the same inbox.
     ///

@@ -23,8 +23,8 @@ const AGAIN_AFTER: Duration = Duration::from_secs(1);
 /// Publishes messages to the streams of a server, which confirm each.
 ///
 /// A batch is published at once, and each message is done when its stream has confirmed it.
-/// With an id, which it gets from its source where it has one, a stream stores a message once
-/// however often it comes within the duplicate window of the stream.
+/// A message with an id is stored once, however often it comes within the duplicate window of
+/// the stream; see [`deduplicate`](JetStreamSinkOptions::deduplicate).
 ///
 /// While the server is away a batch waits, and so does the pipeline behind it. Clones share
 /// the connection.
@@ -183,6 +183,10 @@ impl JetStreamSink {
             answers[place].is_some()
         });
         let result = asked.await;
+        if result.is_err() {
+            // What it holds of a connection that was lost goes with it.
+            self.replies = None;
+        }
         (answers, result)
     }
 }
@@ -219,9 +223,11 @@ impl Sink<Publish> for JetStreamSink {
     }
 
     fn promise(&self) -> SinkPromise {
-        match self.options.deduplicate {
-            true => SinkPromise::Idempotent,
-            false => SinkPromise::Plain,
+        // Ids of their own are the business of whoever makes the messages.
+        if self.options.deduplicate {
+            SinkPromise::Idempotent
+        } else {
+            SinkPromise::Plain
         }
     }
 }
@@ -347,7 +353,10 @@ impl Sending {
         let Some(error) = gave_up else {
             return verdicts;
         };
-        let said = error.to_string();
+        let said = match &error.source {
+            Some(cause) => format!("{error}: {cause}"),
+            None => error.to_string(),
+        };
         for place in self.open {
             let failure = Failure::retry(said.clone()).after(AGAIN_AFTER);
             verdicts = verdicts.fail(place, failure);

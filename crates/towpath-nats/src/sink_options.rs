@@ -5,7 +5,10 @@ use std::time::Duration;
 use serde::Deserialize;
 use towpath_options::{InvalidOptions, Problems, duration};
 
-use crate::{NatsOptions, names::{check_name, check_subject}};
+use crate::{
+    NatsOptions,
+    names::{check_name, check_subject},
+};
 
 /// How messages are published.
 ///
@@ -70,9 +73,13 @@ impl JetStreamSinkOptions {
         self
     }
 
-    /// Whether a message without an id of its own gets one, which it does unless set: the
-    /// identity that it has from its source, so that the stream leaves out what it has stored
-    /// already, or one that tells at least whether this sink has sent it before.
+    /// Whether a message without an id of its own gets one of the identity that it has from its
+    /// source, which it does unless set: a stream leaves out what it has stored already within
+    /// its duplicate window.
+    ///
+    /// The stage that made the batch and the subject are in the id too. Different pipelines
+    /// that publish to one subject, from the same source and from stages of the same name,
+    /// need ids of their own: to the stream, what they send would be the same.
     pub fn deduplicate(mut self, deduplicate: bool) -> Self {
         self.deduplicate = deduplicate;
         self

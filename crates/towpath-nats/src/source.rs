@@ -5,14 +5,12 @@ mod bind;
 mod pulls;
 mod token;
 
-use std::{collections::VecDeque, fmt, sync::Arc, time::Duration};
+use std::{collections::VecDeque, fmt, mem, sync::Arc, time::Duration};
 
 use async_nats::{Message, Subject, jetstream::AckKind};
 use tokio::time::{Instant, timeout};
 use towpath_connector::{Leases, attempt_of};
-use towpath_core::{
-    BoxError, Delivery, Intake, Lag, Origin, Peer, Producer, Reach, Received, Redelivery,
-};
+use towpath_core::{BoxError, Delivery, Intake, Lag, Origin, Peer, Producer, Received, Redelivery};
 use towpath_options::InvalidOptions;
 
 pub use acknowledger::JetStreamAcknowledger;
@@ -56,6 +54,7 @@ const GIVE_BACK_WITHIN: Duration = Duration::from_secs(2);
 /// ```
 pub struct JetStreamSource {
     options: JetStreamSourceOptions,
+    stream: Arc<str>,
     connection: Arc<Connection>,
     leases: Leases<Lent>,
     pulls: Option<Pulls>,
@@ -64,9 +63,19 @@ pub struct JetStreamSource {
     /// Received, and not pushed yet.
     held: VecDeque<(JetStreamMessage, Origin, JetStreamToken)>,
     lag: Lag,
-    reach: Reach,
+    /// Whether the last call has failed.
+    is_lost: bool,
     /// How many messages wait for each consumer.
     pending: Vec<u64>,
+}
+
+/// What waiting for messages came to.
+enum Fetched {
+    /// Some are there.
+    Some,
+    /// The server is there again, and whoever knows that it was lost should know that too,
+    /// before there is a message.
+    FoundAgain,
 }
 
 impl JetStreamSource {
@@ -78,12 +87,13 @@ impl JetStreamSource {
         options.validate()?;
         Ok(Self {
             connection: Arc::new(Connection::new(options.connection.clone())),
+            stream: options.stream.as_str().into(),
             leases: Leases::new(options.hold_at_most),
             pulls: None,
             ack_wait: options.ack_wait,
             held: VecDeque::new(),
             lag: Lag::default(),
-            reach: Reach::default(),
+            is_lost: false,
             pending: Vec::new(),
             options,
         })
@@ -102,16 +112,19 @@ impl JetStreamSource {
     }
 
     /// Receives until something is there to be pushed.
-    async fn fetch(&mut self, room: usize) -> Result<(), NatsError> {
+    async fn fetch(&mut self, room: usize) -> Result<Fetched, NatsError> {
         self.bind().await?;
+        if mem::take(&mut self.is_lost) {
+            return Ok(Fetched::FoundAgain);
+        }
         self.with_pulls(Pulls::resume);
         loop {
             self.take_all()?;
             if !self.held.is_empty() {
-                return Ok(());
+                return Ok(Fetched::Some);
             }
             let Some(pulls) = &mut self.pulls else {
-                return Ok(());
+                return Ok(Fetched::FoundAgain);
             };
             pulls.ask_for(room).await?;
             let came = pulls.wait().await?;
@@ -132,10 +145,7 @@ impl JetStreamSource {
         let pulls = Pulls::open(live, stream, bound.names, bound.limits).await?;
         self.ack_wait = bound.ack_wait;
         self.pending = bound.pending;
-        self.lag.set(self.pending.iter().sum());
         self.pulls = Some(pulls);
-        // The server has answered, though it may have no message for a while.
-        self.reach.answered();
         Ok(())
     }
 
@@ -150,6 +160,7 @@ impl JetStreamSource {
         while let Some(came) = self.pulls.as_mut().map(Pulls::take).transpose()?.flatten() {
             self.keep(came);
         }
+        self.lag.set(self.pending.iter().sum());
         Ok(())
     }
 
@@ -171,7 +182,6 @@ impl JetStreamSource {
             if let Some(of_consumer) = self.pending.get_mut(place) {
                 *of_consumer = pending;
             }
-            self.lag.set(self.pending.iter().sum());
             if !lent.has_run_out() {
                 let token = JetStreamToken(self.leases.hold(lent));
                 self.held.push_back((message, origin, token));
@@ -191,7 +201,7 @@ impl JetStreamSource {
         let headers = headers::received(message.headers.as_ref());
         let partition = u32::try_from(place).unwrap_or(u32::MAX);
         let origin = Origin::default()
-            .identified(format!("{}:{}", info.stream, info.stream_sequence))
+            .identified(format!("{}:{}", self.stream, info.stream_sequence))
             .in_partition(partition, info.stream_sequence)
             .attempt(attempt_of(&headers, info.delivered))
             .headers(headers.clone());
@@ -200,7 +210,7 @@ impl JetStreamSource {
             subject: message.subject.to_string(),
             payload: message.payload,
             headers,
-            stream: info.stream.to_owned(),
+            stream: self.stream.clone(),
             stream_sequence: info.stream_sequence,
             delivered: info.delivered,
             published: info.published,
@@ -231,6 +241,7 @@ impl JetStreamSource {
             self.connection.leave(pulls.live());
         }
         self.unbind();
+        self.is_lost = true;
     }
 }
 
@@ -244,10 +255,14 @@ impl Producer for JetStreamSource {
     ) -> Result<Received, BoxError> {
         // What has run out while it was held is not pushed: then it is asked for more.
         while intake.room() > 0 && !self.push(intake) {
-            if let Err(error) = self.fetch(intake.room()).await {
-                self.begin_anew(&error);
-                self.push(intake);
-                return Err(error.into());
+            match self.fetch(intake.room()).await {
+                Ok(Fetched::Some) => {}
+                Ok(Fetched::FoundAgain) => break,
+                Err(error) => {
+                    self.begin_anew(&error);
+                    self.push(intake);
+                    return Err(error.into());
+                }
             }
         }
         Ok(Received::More)
@@ -285,10 +300,6 @@ impl Producer for JetStreamSource {
 
     fn peer(&self) -> Peer {
         Peer::new("nats").destination(self.options.stream.as_str())
-    }
-
-    fn reach(&self) -> Option<Reach> {
-        Some(self.reach.clone())
     }
 
     fn lag(&self) -> Option<Lag> {

@@ -87,7 +87,8 @@ pub enum DeliverFrom {
     New,
     /// The last message of the stream, and what comes after.
     Last,
-    /// The last message of each subject, and what comes after.
+    /// The last message of each subject, and what comes after; needs a filter, which may be
+    /// `>`.
     LastPerSubject,
     /// From this sequence of the stream on: `{"sequence": 17}` in options.
     Sequence(u64),
@@ -130,6 +131,16 @@ fn ten_thousand() -> u32 {
 
 fn four_mebibytes() -> u64 {
     4 << 20
+}
+
+/// Shorter, and the server would be busy with signs of life.
+const SHORTEST: Duration = Duration::from_millis(100);
+
+fn expect_not_hasty(problems: &mut Problems, path: &str, time: Duration) {
+    problems.expect_sane(path, time);
+    if time < SHORTEST {
+        problems.add(path, "must be at least 100ms");
+    }
 }
 
 // === impl Lanes ===
@@ -263,11 +274,15 @@ impl JetStreamSourceOptions {
             check_filter(&mut problems, "filter_subject", subject);
         }
         self.check_lanes(&mut problems);
-        problems.expect_time("ack_wait", self.ack_wait);
+        let has_filter = self.filter_subject.is_some() || self.lanes.is_some();
+        if self.deliver == DeliverFrom::LastPerSubject && !has_filter {
+            problems.add("deliver", "needs a filter_subject for last_per_subject");
+        }
+        expect_not_hasty(&mut problems, "ack_wait", self.ack_wait);
         problems.expect_time("hold_at_most", self.hold_at_most);
         problems.expect_some("max_ack_pending", self.max_ack_pending);
         problems.expect_some("max_pull_bytes", self.max_pull_bytes);
-        problems.expect_time("pull_expires", self.pull_expires);
+        expect_not_hasty(&mut problems, "pull_expires", self.pull_expires);
         problems.into_result()
     }
 

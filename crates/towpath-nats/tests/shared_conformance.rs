@@ -11,8 +11,8 @@ use std::{
 use async_nats::{HeaderMap, HeaderName, HeaderValue, jetstream};
 use towpath::BoxError;
 use towpath_nats::{
-    JetStreamMessage, JetStreamSink, JetStreamSinkOptions, JetStreamSource,
-    JetStreamSourceOptions, NatsOptions, Publish,
+    JetStreamMessage, JetStreamSink, JetStreamSinkOptions, JetStreamSource, JetStreamSourceOptions,
+    NatsOptions, Publish,
 };
 use towpath_test::conformance::{
     BothRig, Order, Parcel, Rig, SinkPromises, SinkRig, SourcePromises, SourceRig,
@@ -125,7 +125,9 @@ impl SourceRig for NatsRig {
                 headers.append(name, value.parse::<HeaderValue>()?);
             }
             let payload = parcel.payload.into();
-            let sent = jetstream.publish_with_headers(subject, headers, payload).await?;
+            let sent = jetstream
+                .publish_with_headers(subject, headers, payload)
+                .await?;
             confirmations.push(sent);
         }
         for confirmation in confirmations {
@@ -195,5 +197,7 @@ fn parcel<'a>(
 ) -> Parcel {
     let key = subject.rsplit('.').next().unwrap_or_default();
     let own = headers.filter(|(name, _)| !name.starts_with("Nats-"));
-    own.fold(Parcel::new(key, payload), |parcel, (name, value)| parcel.with_header(name, value))
+    own.fold(Parcel::new(key, payload), |parcel, (name, value)| {
+        parcel.with_header(name, value)
+    })
 }

@@ -47,17 +47,12 @@ fn with_tls(connect: ConnectOptions, options: &NatsOptions) -> Result<ConnectOpt
     if !wanted {
         return Ok(connect);
     }
-    let config = options
-        .tls
-        .client_config()
-        .map_err(|error| NatsError::File {
-            reason: error.to_string(),
-        })?;
+    let config = options.tls.client_config()?;
     let connect = connect.require_tls(true).tls_client_config(config);
-    Ok(match options.tls.first {
-        true => connect.tls_first(),
-        false => connect,
-    })
+    if options.tls.first {
+        return Ok(connect.tls_first());
+    }
+    Ok(connect)
 }
 
 fn with_login(connect: ConnectOptions, login: &Login) -> Result<ConnectOptions, NatsError> {
@@ -71,7 +66,9 @@ fn with_login(connect: ConnectOptions, login: &Login) -> Result<ConnectOptions, 
         Login::CredentialsFile(path) => {
             let text = read("credentials_file", path)?;
             let with = connect.credentials(&text);
-            with.map_err(|_| bad("credentials_file", path, "no JWT and seed are in it"))?
+            with.map_err(|_| {
+                NatsError::file("credentials_file", path, "no JWT and seed are in it")
+            })?
         }
     })
 }
@@ -83,28 +80,22 @@ fn seed(setting: &str, path: &Path) -> Result<String, NatsError> {
     let seed = lines.find(|line| line.starts_with('S') && line.len() > 50);
     match seed {
         Some(seed) => Ok(seed.to_owned()),
-        None => Err(bad(setting, path, "no seed is in it")),
+        None => Err(NatsError::file(setting, path, "no seed is in it")),
     }
 }
 
 fn read(setting: &str, path: &Path) -> Result<String, NatsError> {
-    fs::read_to_string(path).map_err(|error| bad(setting, path, &error.to_string()))
-}
-
-fn bad(setting: &str, path: &Path, reason: &str) -> NatsError {
-    NatsError::File {
-        reason: format!("{setting} {path:?} cannot be used: {reason}"),
-    }
+    fs::read_to_string(path).map_err(|error| NatsError::file(setting, path, &error.to_string()))
 }
 
 fn watched(connect: ConnectOptions) -> (ConnectOptions, Watched) {
-    let (lose, lost) = watch::channel(false);
+    let (losing, lost) = watch::channel(false);
     let complaint = Arc::new(Mutex::new(None));
     let noted = complaint.clone();
     let connect = connect.event_callback(move |event| {
         match event {
             Event::Disconnected | Event::Closed => {
-                lose.send_replace(true);
+                losing.send_replace(true);
             }
             Event::ServerError(error) => {
                 *noted.lock().unwrap_or_else(PoisonError::into_inner) = Some(error.to_string());

@@ -1,7 +1,6 @@
 //! How the connection is encrypted.
 
 use std::{
-    io,
     path::{Path, PathBuf},
     sync::Arc,
 };
@@ -13,6 +12,8 @@ use async_nats::rustls::{
 };
 use serde::Deserialize;
 use towpath_options::Problems;
+
+use crate::NatsError;
 
 /// How the connection to the server is encrypted.
 ///
@@ -27,15 +28,6 @@ pub struct TlsOptions {
     ca_file: Option<PathBuf>,
     cert_file: Option<PathBuf>,
     key_file: Option<PathBuf>,
-}
-
-/// A file that is needed for the encryption cannot be used.
-#[derive(Debug, thiserror::Error)]
-#[error("{setting} {path:?} cannot be used: {reason}")]
-pub(crate) struct BadFile {
-    setting: &'static str,
-    path: PathBuf,
-    reason: String,
 }
 
 // === impl TlsOptions ===
@@ -82,23 +74,24 @@ impl TlsOptions {
     }
 
     /// Reads the files; blocks meanwhile.
-    pub(crate) fn client_config(&self) -> Result<ClientConfig, BadFile> {
+    pub(crate) fn client_config(&self) -> Result<ClientConfig, NatsError> {
         // Named, as a program may have another provider beside this one.
         let provider = Arc::new(ring::default_provider());
         let builder = ClientConfig::builder_with_provider(provider)
             .with_safe_default_protocol_versions()
-            .map_err(|error| bad("tls", Path::new(""), error))?
+            .map_err(|error| bad("tls", Path::new(""), &error))?
             .with_root_certificates(self.roots()?);
         let (Some(cert), Some(key)) = (&self.cert_file, &self.key_file) else {
             return Ok(builder.with_no_client_auth());
         };
         let chain = certificates("tls.cert_file", cert)?;
-        let private = PrivateKeyDer::from_pem_file(key).map_err(|e| bad("tls.key_file", key, e))?;
+        let private =
+            PrivateKeyDer::from_pem_file(key).map_err(|e| bad("tls.key_file", key, &e))?;
         let config = builder.with_client_auth_cert(chain, private);
-        config.map_err(|error| bad("tls.cert_file", cert, error))
+        config.map_err(|error| bad("tls.cert_file", cert, &error))
     }
 
-    fn roots(&self) -> Result<RootCertStore, BadFile> {
+    fn roots(&self) -> Result<RootCertStore, NatsError> {
         let mut roots = RootCertStore::empty();
         let Some(path) = &self.ca_file else {
             let found = rustls_native_certs::load_native_certs();
@@ -107,7 +100,7 @@ impl TlsOptions {
         };
         for certificate in certificates("tls.ca_file", path)? {
             let added = roots.add(certificate);
-            added.map_err(|error| bad("tls.ca_file", path, error))?;
+            added.map_err(|error| bad("tls.ca_file", path, &error))?;
         }
         Ok(roots)
     }
@@ -116,20 +109,16 @@ impl TlsOptions {
 fn certificates(
     setting: &'static str,
     path: &Path,
-) -> Result<Vec<CertificateDer<'static>>, BadFile> {
+) -> Result<Vec<CertificateDer<'static>>, NatsError> {
     let read = || CertificateDer::pem_file_iter(path)?.collect::<Result<Vec<_>, pem::Error>>();
-    let certificates = read().map_err(|error| bad(setting, path, error))?;
+    let certificates = read().map_err(|error| bad(setting, path, &error))?;
     if certificates.is_empty() {
-        let nothing = io::Error::other("it holds no certificate");
-        return Err(bad(setting, path, nothing));
+        let nothing = "it holds no certificate";
+        return Err(bad(setting, path, &nothing));
     }
     Ok(certificates)
 }
 
-fn bad(setting: &'static str, path: &Path, reason: impl ToString) -> BadFile {
-    BadFile {
-        setting,
-        path: path.to_owned(),
-        reason: reason.to_string(),
-    }
+fn bad(setting: &str, path: &Path, error: &impl ToString) -> NatsError {
+    NatsError::file(setting, path, &error.to_string())
 }

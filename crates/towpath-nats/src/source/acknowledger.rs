@@ -51,7 +51,8 @@ impl JetStreamAcknowledger {
         run.retain(|(token, _)| !token.0.key().has_run_out());
         self.counted = self.counted.and(Settled::stale(before - run.len()));
         let told = run.iter();
-        told.map(|(token, outcome)| question(token.0.key(), kind(outcome))).collect()
+        told.map(|(token, outcome)| question(token.0.key(), kind(outcome)))
+            .collect()
     }
 
     /// Tells and waits for the confirmations; says which of them came.
@@ -74,7 +75,11 @@ impl JetStreamAcknowledger {
             unheard |= !heard;
             true
         });
-        asked.await?;
+        if let Err(error) = asked.await {
+            // What it holds of a connection that was lost goes with it.
+            self.replies = None;
+            return Err(error);
+        }
         if unheard {
             let reason = "nobody listens: the consumer is gone, or has no leader now";
             return Err(live.refused("an outcome", reason));
@@ -110,9 +115,10 @@ impl JetStreamAcknowledger {
 
     fn count(&mut self, told: &[bool]) {
         let told = told.iter().filter(|told| **told).count();
-        let told = match self.confirm {
-            true => Settled::confirmed(told),
-            false => Settled::sent(told),
+        let told = if self.confirm {
+            Settled::confirmed(told)
+        } else {
+            Settled::sent(told)
         };
         self.counted = self.counted.and(told);
     }
@@ -158,6 +164,8 @@ impl Acknowledger for JetStreamAcknowledger {
     }
 
     async fn extend(&mut self) -> Result<(), BoxError> {
+        // Looked at here also while there are no outcomes: what is lost is given up.
+        self.replies.take_if(|replies| !replies.are_up());
         let mut due = self.leases.due();
         due.retain(|lent| !lent.has_run_out());
         if due.is_empty() {

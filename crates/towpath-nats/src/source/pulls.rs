@@ -11,6 +11,9 @@ use crate::{NatsError, connection::Live};
 /// More at once would only wait here.
 const MOST_AT_ONCE: usize = 4096;
 
+/// How long a request waits while others have to wait for their turn.
+const SHORT_TURN: Duration = Duration::from_secs(1);
+
 /// How much later than it should a sign of life may come.
 const GRACE: Duration = Duration::from_millis(500);
 
@@ -81,8 +84,8 @@ impl Pulls {
         limits: Limits,
     ) -> Result<Self, NatsError> {
         let inbox = live.client.new_inbox();
-        let subscribed = live.client.subscribe(format!("{inbox}.*")).await;
-        let subscriber = subscribed.map_err(|_| live.is_lost())?;
+        let subscriber = live.client.subscribe(format!("{inbox}.*")).await;
+        let subscriber = subscriber.map_err(|_| live.is_lost())?;
         let puller = |name: String| Puller {
             subject: format!("{}.CONSUMER.MSG.NEXT.{stream}.{name}", live.api),
             name,
@@ -122,9 +125,10 @@ impl Pulls {
             1
         };
         // With too little room for all they take turns, and the turns are short.
-        let expires = match room < count {
-            true => self.limits.expires.min(Duration::from_secs(1)),
-            false => self.limits.expires,
+        let expires = if room < count {
+            self.limits.expires.min(SHORT_TURN)
+        } else {
+            self.limits.expires
         };
         for step in 0..count {
             if left == 0 {
@@ -293,9 +297,10 @@ const TOO_LARGE: &str = "Message Size Exceeds MaxBytes";
 /// A request in JSON. It ends with the last message that is there, or when it expires.
 fn request(batch: usize, bytes: u64, expires: Duration, is_patient: bool) -> String {
     let (heartbeat, expires) = ((expires / 4).as_nanos(), expires.as_nanos());
-    let how = match is_patient {
-        true => String::new(),
-        false => format!(r#","no_wait":true,"max_bytes":{bytes}"#),
+    let how = if is_patient {
+        String::new()
+    } else {
+        format!(r#","no_wait":true,"max_bytes":{bytes}"#)
     };
     format!(r#"{{"batch":{batch},"expires":{expires},"idle_heartbeat":{heartbeat}{how}}}"#)
 }
