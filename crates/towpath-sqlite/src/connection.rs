@@ -68,6 +68,10 @@ impl Place {
         connection
             .pragma_update(None, "synchronous", self.sync.word())
             .map_err(read)?;
+        // Where a sync of the system leaves data in the memory of the disk: macOS.
+        connection
+            .pragma_update(None, "fullfsync", self.sync >= Sync::Full)
+            .map_err(read)?;
         connection
             .pragma_update_and_check(None, "journal_size_limit", KEPT_LOG, |_| Ok(()))
             .map_err(read)?;

@@ -1,4 +1,48 @@
-//! A durable local queue on SQLite, as source and sink; and a sink that writes to any table.
+//! A durable queue in a local file, as source and sink, and tables of SQLite as sinks.
+//!
+//! [`SqliteQueue`] takes messages from any thread and process, [`SqliteSource`] works on them,
+//! [`QueueSink`] ends a pipeline where the next one begins, and [`SqliteSink`] writes rows.
+//! There is no server. The guide is in `docs/sqlite.md`.
+//!
+//! ```
+//! use towpath::prelude::*;
+//! use towpath_sqlite::{QueueOptions, Queued, SqliteQueue};
+//!
+//! # #[tokio::main(flavor = "current_thread")]
+//! # async fn main() -> Result<(), BoxError> {
+//! # let folder = tempfile::tempdir()?;
+//! # let path = folder.path().join("orders.queue");
+//! let queue = SqliteQueue::open(path, QueueOptions::default())?;
+//! queue.enqueue_many(["apples", "pears"]).await?;
+//!
+//! let work = Processor::new("work", |order: Queued| async move {
+//!     println!("{}", String::from_utf8_lossy(&order.payload));
+//!     Ok::<_, BoxError>(())
+//! });
+//! let pipeline = Flow::from(Source::new("orders", queue.source())).process(work).acknowledge();
+//! let running = pipeline.start().await?;
+//! while queue.depth().await?.messages > 0 {
+//!     tokio::task::yield_now().await;
+//! }
+//! running.handle().drain();
+//! let report = running.join().await?;
+//! assert_eq!(report.counts.done, 2);
+//! # Ok(())
+//! # }
+//! ```
+//!
+//! ```text
+//!  enqueue ──▶ ┌───────────────┐ ◀── claim up to the room there is ── SqliteSource ──▶ ...
+//!  any thread, │ orders.queue  │ ──▶ lent, with a number ───────────▶      ▲
+//!  any process └───────────────┘ ◀── settle or extend, by that number ─────┘
+//!
+//!  ... ──▶ QueueSink  ──▶ another queue
+//!  ... ──▶ SqliteSink ──▶ a table: one transaction per batch, a row that is refused fails alone
+//! ```
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/sqlite.md")]
+mod guide {}
 
 mod clock;
 mod connection;

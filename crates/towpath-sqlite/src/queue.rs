@@ -249,7 +249,7 @@ impl SqliteQueue {
     }
 
     pub(crate) async fn release(&self, messages: Vec<Claimed>) -> Result<(), QueueError> {
-        let call = self.call(move |book| book.release(&messages));
+        let call = self.passing(move |book| book.release(&messages));
         call.send().await?.wait().await
     }
 
@@ -263,23 +263,27 @@ impl SqliteQueue {
         lent: Vec<Lent>,
         lease: Duration,
     ) -> Result<Depth, QueueError> {
-        let call = self.call(move |book| {
+        let call = self.passing(move |book| {
             book.extend(&lent, lease)?;
             Ok(book.depth())
         });
         call.send().await?.wait().await
     }
 
+    /// A change that is on the disk when it is answered.
     fn call<T: Send + 'static>(
         &self,
-        work: impl FnMut(&mut book::Book<'_>) -> Result<T, QueueError> + Send + 'static,
+        make: impl FnMut(&mut book::Book<'_>) -> Result<T, QueueError> + Send + 'static,
     ) -> Call<'_, T> {
-        let (job, reply) = calls::write(&self.0.path, work);
-        Call {
-            queue: self,
-            job,
-            reply,
-        }
+        Call::new(self, calls::write(&self.0.path, true, make))
+    }
+
+    /// A change that a loss of power may undo, with those who made it.
+    fn passing<T: Send + 'static>(
+        &self,
+        make: impl FnMut(&mut book::Book<'_>) -> Result<T, QueueError> + Send + 'static,
+    ) -> Call<'_, T> {
+        Call::new(self, calls::write(&self.0.path, false, make))
     }
 }
 
@@ -290,7 +294,11 @@ struct Call<'q, T> {
     reply: Reply<T>,
 }
 
-impl<T> Call<'_, T> {
+impl<'q, T> Call<'q, T> {
+    fn new(queue: &'q SqliteQueue, (job, reply): (Job, Reply<T>)) -> Self {
+        Self { queue, job, reply }
+    }
+
     async fn send(self) -> Result<Reply<T>, QueueError> {
         let sent = self.queue.0.worker.send(self.job).await;
         sent.map_err(|_| self.queue.closed())?;

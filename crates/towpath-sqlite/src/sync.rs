@@ -16,6 +16,9 @@ use serde::Deserialize;
 /// | `Full` | waits until the log is on the disk | nothing that was committed is gone |
 /// | `Extra` | in WAL mode the same as `Full` | nothing that was committed is gone |
 ///
+/// A queue waits so for messages that are put in and for outcomes. That a message was claimed,
+/// or its lease extended, may be gone after a loss of power, as who had claimed it is.
+///
 /// All of it holds as far as the disk tells the truth about what it has written, and on a
 /// local file system. Sources: [`PRAGMA synchronous`](https://www.sqlite.org/pragma.html#pragma_synchronous),
 /// [write-ahead logging](https://www.sqlite.org/wal.html#performance_considerations).

@@ -24,16 +24,23 @@ mod queue {
     const LEASE: Duration = Duration::from_secs(2);
     const LARGEST: usize = 512 * 1024;
 
-    struct Queues(TempDir);
+    pub(crate) struct Queues(TempDir);
 
     #[expect(clippy::unnecessary_wraps, reason = "what the suite asks for")]
     fn rig() -> Option<Queues> {
-        Some(Queues(client::folder()))
+        Some(Queues::new())
+    }
+
+    impl Queues {
+        pub(crate) fn new() -> Self {
+            Self(client::folder())
+        }
     }
 
     fn options() -> QueueOptions {
         QueueOptions::default()
             .sync(Sync::Normal)
+            .busy_timeout(Duration::from_millis(500))
             .create(false)
             .max_message_bytes(LARGEST as u64 + 1024)
     }
@@ -186,4 +193,151 @@ mod table {
     }
 
     towpath_test::conformance_sink!(rig);
+}
+
+mod locked {
+    //! Files that somebody else keeps locked: what comes closest to a server that is away.
+    //!
+    //! An idle source does not feel it, so that it cannot be asked to notice.
+
+    use std::sync::{Mutex, PoisonError};
+
+    use rusqlite::Connection;
+    use towpath::BoxError;
+    use towpath_sqlite::{Entry, QueueSink, Queued, SqliteSource};
+    use towpath_test::conformance::{
+        Parcel, Rig, SinkPromises, SinkRig, SinkRule, SourcePromises, SourceRig, SourceRule,
+        check_sink, check_source,
+    };
+
+    use crate::{client, queue::Queues};
+
+    struct Locked {
+        queues: Queues,
+        places: Mutex<Vec<String>>,
+        locks: Mutex<Vec<Connection>>,
+    }
+
+    fn rig() -> Locked {
+        Locked {
+            queues: Queues::new(),
+            places: Mutex::default(),
+            locks: Mutex::default(),
+        }
+    }
+
+    impl Locked {
+        fn lock(&self) {
+            let places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            let locks = places.iter().map(|place| client::lock(place));
+            self.locks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .extend(locks);
+        }
+
+        fn unlock(&self) {
+            self.locks
+                .lock()
+                .unwrap_or_else(PoisonError::into_inner)
+                .clear();
+        }
+    }
+
+    impl Rig for Locked {
+        async fn place(&self) -> Result<String, BoxError> {
+            let place = self.queues.place().await?;
+            let mut places = self.places.lock().unwrap_or_else(PoisonError::into_inner);
+            places.push(place.clone());
+            Ok(place)
+        }
+
+        fn kill(&self) {
+            self.lock();
+        }
+
+        fn restart(&self) -> Result<(), BoxError> {
+            self.unlock();
+            Ok(())
+        }
+
+        fn freeze(&self) -> bool {
+            self.lock();
+            true
+        }
+
+        fn thaw(&self) {
+            self.unlock();
+        }
+    }
+
+    impl SourceRig for Locked {
+        type Source = SqliteSource;
+
+        fn promises(&self) -> SourcePromises {
+            SourceRig::promises(&self.queues)
+        }
+
+        fn source(&self, place: &str, member: usize) -> SqliteSource {
+            self.queues.source(place, member)
+        }
+
+        fn parcel(queued: &Queued) -> Parcel {
+            Queues::parcel(queued)
+        }
+
+        async fn put(&self, place: &str, parcels: Vec<Parcel>) -> Result<(), BoxError> {
+            self.queues.put(place, parcels).await
+        }
+
+        async fn outstanding(&self, place: &str) -> Result<u64, BoxError> {
+            self.queues.outstanding(place).await
+        }
+    }
+
+    impl SinkRig for Locked {
+        type Item = Entry;
+        type Sink = QueueSink<Entry>;
+
+        fn promises(&self) -> SinkPromises {
+            SinkRig::promises(&self.queues)
+        }
+
+        fn item(parcel: Parcel) -> Entry {
+            Queues::item(parcel)
+        }
+
+        fn sink(&self, place: &str) -> QueueSink<Entry> {
+            self.queues.sink(place)
+        }
+
+        async fn stored(&self, place: &str) -> Result<Vec<Parcel>, BoxError> {
+            self.queues.stored(place).await
+        }
+    }
+
+    macro_rules! tests {
+        ($check:ident, $rules:ident: $($name:ident: $rule:ident,)*) => {
+            $(#[test]
+            fn $name() {
+                if let Err(broken) = $check($rules::$rule, rig()) {
+                    panic!("{broken}");
+                }
+            })*
+        };
+    }
+
+    tests! { check_source, SourceRule:
+        a_source_goes_on_when_its_file_is_unlocked: Reconnect,
+        a_source_says_that_its_file_is_locked: Frozen,
+        a_source_waits_for_a_file_that_is_locked_at_the_start: Absent,
+    }
+
+    tests! { check_sink, SinkRule:
+        a_sink_goes_on_when_its_file_is_unlocked: Reconnect,
+        a_sink_says_that_its_file_is_locked: Frozen,
+        a_sink_waits_for_a_file_that_is_locked_at_the_start: Absent,
+        a_sink_stops_in_time_while_its_file_is_locked: StopInTime,
+        a_sink_does_next_to_nothing_while_its_file_is_locked: Quiet,
+    }
 }

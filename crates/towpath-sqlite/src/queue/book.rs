@@ -143,17 +143,25 @@ impl<'c> Book<'c> {
         Depth::of(self.counts.messages, self.counts.bytes)
     }
 
+    /// What the connection is set to.
+    #[cfg(test)]
+    pub(crate) fn pragma(&self, name: &str) -> i64 {
+        let value = |row: &rusqlite::Row<'_>| row.get(0);
+        self.transaction
+            .pragma_query_value(None, name, value)
+            .unwrap()
+    }
+
     /// Lets the file grow by so many pages at most, as a disk that is almost full would.
     #[cfg(test)]
     pub(crate) fn limit_pages(&self, more: Option<i64>) {
-        let count = "page_count";
-        let pages = self
+        let most = more.map_or(i64::from(u32::MAX - 1), |more| {
+            self.pragma("page_count") + more
+        });
+        let name = "max_page_count";
+        let limited = self
             .transaction
-            .pragma_query_value(None, count, |row| row.get::<_, i64>(0));
-        let limit = more.map_or(i64::from(u32::MAX - 1), |more| pages.unwrap() + more);
-        let limited =
-            self.transaction
-                .pragma_update_and_check(None, "max_page_count", limit, |_| Ok(()));
+            .pragma_update_and_check(None, name, most, |_| Ok(()));
         limited.unwrap();
     }
 
@@ -162,9 +170,9 @@ impl<'c> Book<'c> {
     }
 }
 
-/// Milliseconds, rounded up: a message never comes before its time.
+/// Milliseconds, rounded up.
 fn millis(time: Duration) -> i64 {
     let whole = i64::try_from(time.as_millis()).unwrap_or(i64::MAX / 4);
-    let begun = i64::from(time.subsec_nanos() % 1_000_000 > 0);
+    let begun = i64::from(!time.subsec_nanos().is_multiple_of(1_000_000));
     (whole + begun).min(i64::MAX / 4)
 }

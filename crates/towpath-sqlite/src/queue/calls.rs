@@ -12,7 +12,7 @@ use super::{
     schema,
 };
 use crate::{
-    SqliteError, SqliteErrorKind,
+    SqliteError, SqliteErrorKind, Sync,
     clock::Clock,
     connection::{Closing, Place},
     worker::Engine,
@@ -33,6 +33,9 @@ pub(crate) trait Write: Send {
     /// Whether nobody waits for it any more.
     fn is_forgotten(&self) -> bool;
 
+    /// Whether the disk must have it before it is answered.
+    fn must_last(&self) -> bool;
+
     /// Makes the change. An error of the file spoils the transaction; a refusal changes
     /// nothing, and is kept as the answer.
     fn make(&mut self, book: &mut Book<'_>) -> Result<(), SqliteError>;
@@ -43,6 +46,7 @@ pub(crate) trait Write: Send {
 
 struct Change<F, T> {
     make: F,
+    must_last: bool,
     made: Option<Answer<T>>,
     answer: Sender<Answer<T>>,
 }
@@ -58,9 +62,29 @@ pub(crate) struct Reply<T> {
 pub(crate) struct Store {
     place: Place,
     connection: Connection,
+    /// What the connection is set to.
+    sync: Sync,
     clock: Clock,
     /// Told when something was made available.
     news: watch::Sender<u64>,
+}
+
+/// Why changes could not be made.
+enum Unmade {
+    File(SqliteError),
+    Sqlite(rusqlite::Error),
+}
+
+impl From<SqliteError> for Unmade {
+    fn from(error: SqliteError) -> Self {
+        Self::File(error)
+    }
+}
+
+impl From<rusqlite::Error> for Unmade {
+    fn from(error: rusqlite::Error) -> Self {
+        Self::Sqlite(error)
+    }
 }
 
 pub(crate) fn peek(path: &Arc<Path>) -> (Job, Reply<Peeked>) {
@@ -68,13 +92,20 @@ pub(crate) fn peek(path: &Arc<Path>) -> (Job, Reply<Peeked>) {
     (Job::Peek(answer), reply)
 }
 
+/// A change that must last, or one like a claim, of which a loss of power may leave nothing:
+/// whoever had made it is gone then too.
 pub(crate) fn write<T: Send + 'static>(
     path: &Arc<Path>,
+    must_last: bool,
     make: impl FnMut(&mut Book<'_>) -> Answer<T> + Send + 'static,
 ) -> (Job, Reply<T>) {
     let (answer, reply) = reply(path);
-    let made = None;
-    let change = Change { make, made, answer };
+    let change = Change {
+        make,
+        must_last,
+        made: None,
+        answer,
+    };
     (Job::Write(Box::new(change)), reply)
 }
 
@@ -123,6 +154,10 @@ where
         self.answer.is_closed()
     }
 
+    fn must_last(&self) -> bool {
+        self.must_last
+    }
+
     fn make(&mut self, book: &mut Book<'_>) -> Result<(), SqliteError> {
         self.made = Some(match (self.make)(book) {
             Err(QueueError::File(error)) => return Err(error),
@@ -155,6 +190,7 @@ impl Store {
         let connection = place.connect(closing)?;
         let name = schema::prepare(&place.path, &connection)?;
         let store = Self {
+            sync: place.sync,
             place,
             connection,
             clock: Clock::wall(),
@@ -165,7 +201,7 @@ impl Store {
 
     /// Makes changes in one transaction; when that fails, each in one of its own, so that
     /// nobody fails for what another wanted.
-    fn write(&self, mut changes: Vec<Box<dyn Write>>) {
+    fn write(&mut self, mut changes: Vec<Box<dyn Write>>) {
         changes.retain(|change| !change.is_forgotten());
         if changes.is_empty() {
             return;
@@ -176,7 +212,9 @@ impl Store {
                     self.news
                         .send_modify(|count| *count = count.wrapping_add(1));
                 }
-                changes.into_iter().for_each(|change| change.answer(None));
+                for change in changes {
+                    change.answer(None);
+                }
             }
             Err(error) if changes.len() == 1 || error.kind == SqliteErrorKind::Busy => {
                 self.fail(changes, error);
@@ -187,14 +225,35 @@ impl Store {
         }
     }
 
-    fn write_together(&self, changes: &mut [Box<dyn Write>]) -> Result<bool, SqliteError> {
-        let path = &self.place.path;
-        let book = Book::open(&self.connection, path, &self.clock);
-        let mut book = book.map_err(|error| self.place.failed(error))?;
-        for change in changes {
+    fn write_together(&mut self, changes: &mut [Box<dyn Write>]) -> Result<bool, SqliteError> {
+        let made = self.commit_together(changes);
+        made.map_err(|made| match made {
+            Unmade::File(error) => error,
+            Unmade::Sqlite(error) => self.place.failed(error),
+        })
+    }
+
+    fn commit_together(&mut self, changes: &mut [Box<dyn Write>]) -> Result<bool, Unmade> {
+        self.set_sync(changes.iter().any(|change| change.must_last()))?;
+        let mut book = Book::open(&self.connection, &self.place.path, &self.clock)?;
+        // Whoever waited for a lock so long may have gone.
+        for change in changes.iter_mut().filter(|change| !change.is_forgotten()) {
             change.make(&mut book)?;
         }
-        book.close().map_err(|error| self.place.failed(error))
+        Ok(book.close()?)
+    }
+
+    /// Waits for the disk where something must last, and lets what need not go with the next
+    /// commit that does.
+    fn set_sync(&mut self, must_last: bool) -> rusqlite::Result<()> {
+        let without = self.place.sync.min(Sync::Normal);
+        let sync = if must_last { self.place.sync } else { without };
+        if sync != self.sync {
+            self.connection
+                .pragma_update(None, "synchronous", sync.word())?;
+            self.sync = sync;
+        }
+        Ok(())
     }
 
     /// The same answer for all, though only one can have what SQLite said.

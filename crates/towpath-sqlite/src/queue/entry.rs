@@ -49,7 +49,7 @@ impl Entry {
         self
     }
 
-    /// To be delivered no sooner than after `delay`; milliseconds count.
+    /// To be delivered no sooner than after `delay`, to the millisecond.
     pub fn delay(mut self, delay: Duration) -> Self {
         self.delay = delay;
         self

@@ -6,7 +6,7 @@ use rusqlite::{Connection, Transaction, TransactionBehavior};
 
 use crate::{QueueError, SqliteError};
 
-/// Says that a file is a queue of ours: "TwpQ".
+/// Says that a file is a queue of ours: `TwpQ`.
 const APPLICATION: i64 = 0x5477_7051;
 /// The version of the tables.
 const VERSION: i64 = 1;

@@ -123,3 +123,43 @@ async fn a_file_that_others_keep_locked_is_an_error_that_says_so() {
     other.execute_batch("COMMIT").unwrap();
     queue.enqueue("a").await.unwrap();
 }
+
+#[tokio::test]
+async fn what_must_last_waits_for_the_disk_and_a_claim_does_not() {
+    let levels = async |sync| {
+        let folder = tempfile::tempdir().unwrap();
+        let options = QueueOptions::default().sync(sync);
+        let queue = SqliteQueue::open(folder.path().join("a.queue"), options).unwrap();
+        let level = |book: &mut book::Book<'_>| Ok(book.pragma("synchronous"));
+        let lasting = queue
+            .call(level)
+            .send()
+            .await
+            .unwrap()
+            .wait()
+            .await
+            .unwrap();
+        let passing = queue
+            .passing(level)
+            .send()
+            .await
+            .unwrap()
+            .wait()
+            .await
+            .unwrap();
+        let again = queue
+            .call(level)
+            .send()
+            .await
+            .unwrap()
+            .wait()
+            .await
+            .unwrap();
+        assert_eq!(lasting, again);
+        (lasting, passing)
+    };
+    assert_eq!(levels(Sync::Extra).await, (3, 1));
+    assert_eq!(levels(Sync::Full).await, (2, 1));
+    assert_eq!(levels(Sync::Normal).await, (1, 1));
+    assert_eq!(levels(Sync::Off).await, (0, 0));
+}

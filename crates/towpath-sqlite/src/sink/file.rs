@@ -256,8 +256,7 @@ impl Engine for Store {
     type Job = Job;
 
     fn work(&mut self, mut jobs: Vec<Job>) {
-        // Nobody waits for those any more: their messages went back.
-        jobs.retain(|job| !job.answer.is_closed());
+        jobs.retain(|job| !job.is_forgotten());
         if jobs.is_empty() {
             return;
         }
@@ -269,7 +268,18 @@ impl Engine for Store {
 }
 
 impl Job {
+    /// Whether nobody waits for it any more: its messages went back.
+    fn is_forgotten(&self) -> bool {
+        self.answer.is_closed()
+    }
+
+    /// None once it is forgotten, which may be after a long wait for a lock.
     fn rows(&self) -> impl Iterator<Item = &Row> {
-        self.todo.iter().filter_map(|index| self.rows.get(*index))
+        let todo = if self.is_forgotten() {
+            &[][..]
+        } else {
+            &self.todo
+        };
+        todo.iter().filter_map(|index| self.rows.get(*index))
     }
 }

@@ -170,7 +170,7 @@ impl Feed {
 async fn changed(news: &mut watch::Receiver<u64>) {
     if news.changed().await.is_err() {
         // The thread is gone: the next look says so.
-        pending().await
+        pending::<()>().await;
     }
 }
 

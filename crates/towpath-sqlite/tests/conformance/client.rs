@@ -26,6 +26,13 @@ fn open(path: &str) -> Result<Connection, BoxError> {
     Ok(Connection::open_with_flags(path, flags)?)
 }
 
+/// Keeps others from writing until it is dropped.
+pub(crate) fn lock(path: &str) -> Connection {
+    let connection = open(path).unwrap();
+    connection.execute_batch("BEGIN IMMEDIATE").unwrap();
+    connection
+}
+
 pub(crate) fn count(path: &str, sql: &str) -> Result<u64, BoxError> {
     let count: i64 = open(path)?.query_row(sql, (), |row| row.get(0))?;
     Ok(count.try_into()?)

@@ -99,7 +99,7 @@ fn nothing_that_was_acknowledged_is_lost_when_the_process_that_puts_in_is_killed
     let mut acknowledged = Vec::new();
     for round in 0..12 {
         let mut part = Part::play(NAME, folder.path());
-        acknowledged.extend((0..1 + round * 7).map(|_| part.next().unwrap()));
+        acknowledged.extend((0..=round * 7).map(|_| part.next().unwrap()));
         acknowledged.extend(part.kill());
     }
     let path = folder.path().join("a.queue");

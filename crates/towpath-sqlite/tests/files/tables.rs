@@ -306,7 +306,11 @@ async fn a_file_that_is_locked_is_waited_for() {
     let other = rusqlite::Connection::open(&path).unwrap();
     other.execute_batch("BEGIN IMMEDIATE").unwrap();
     let unlocking = async {
-        let said = || reach.error().is_some_and(|error| error.contains("busy_timeout"));
+        let said = || {
+            reach
+                .error()
+                .is_some_and(|error| error.contains("busy_timeout"))
+        };
         crate::support::until("it is said", said).await;
         other.execute_batch("COMMIT").unwrap();
     };

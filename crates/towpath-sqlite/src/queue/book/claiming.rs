@@ -125,7 +125,7 @@ impl Claimed {
 }
 
 impl Peeked {
-    /// Looks without a transaction of its own, and without any lock that others could feel.
+    /// Looks without a transaction of its own, and without a lock that keeps others from writing.
     ///
     /// One statement: this is what is done again and again while there is nothing to do.
     pub(crate) fn look(connection: &Connection, clock: &Clock) -> rusqlite::Result<Self> {

@@ -222,7 +222,9 @@ impl Pair {
             Entry::new(id.to_string()).delay(delay)
         });
         self.table.enqueue(&entries.collect::<Vec<_>>()).unwrap();
-        delays.iter().for_each(|delay| self.model.enqueue(*delay));
+        for delay in delays {
+            self.model.enqueue(*delay);
+        }
     }
 
     fn release(&mut self, which: usize) {
