@@ -66,11 +66,13 @@ impl PostgresError {
 
     /// The login did not succeed.
     pub(crate) fn login(server: &Server, error: &tokio_postgres::Error) -> Self {
-        let why = error.as_db_error().map_or_else(|| chain(error), told);
+        let why = words(error);
         let setting = match error.code() {
             Some(code) if code.code().starts_with("28") => "user and password in `url`",
             Some(code) if *code == SqlState::INVALID_CATALOG_NAME => "the database in `url`",
             Some(_) => "the server",
+            None if why.contains("password") => "user and password in `url`",
+            None if why.contains("TLS") => "`ca`, and at `sslmode` in `url`",
             None => "host and port in `url`",
         };
         Self {
@@ -118,25 +120,29 @@ impl PostgresError {
     }
 }
 
+/// What the server says, or else the client.
+pub(crate) fn words(error: &tokio_postgres::Error) -> String {
+    error.as_db_error().map_or_else(|| chain(error), told)
+}
+
 /// What the server says, without the detail: that may hold whole rows.
 fn told(db: &DbError) -> String {
-    let mut told = format!("{} (SQLSTATE {}", db.message(), db.code().code());
-    for (name, value) in [
+    let named = [
         ("table", db.table()),
         ("column", db.column()),
         ("constraint", db.constraint()),
-    ] {
+    ];
+    let named = named.into_iter().filter_map(|(name, value)| {
         // Mostly the message names them already.
-        if let Some(value) = value.filter(|value| !db.message().contains(value)) {
-            told.push_str(&format!(", {name} {value}"));
-        }
-    }
-    told.push(')');
-    told
+        let value = value.filter(|value| !db.message().contains(value))?;
+        Some(format!(", {name} {value}"))
+    });
+    let named: String = named.collect();
+    format!("{} (SQLSTATE {}{named})", db.message(), db.code().code())
 }
 
 /// What a client says, with its causes.
-pub(crate) fn chain(error: &tokio_postgres::Error) -> String {
+fn chain(error: &tokio_postgres::Error) -> String {
     let mut text = error.to_string();
     let mut next = error.source();
     while let Some(cause) = next {

@@ -19,7 +19,7 @@ use tokio_postgres::{AsyncMessage, Client, Error};
 
 use crate::{
     PostgresError, Server,
-    error::chain,
+    error::words,
     server::{Tls, Wire},
 };
 
@@ -78,13 +78,11 @@ impl Dialer {
         while self.drivers.try_join_next().is_some() {}
         let server = self.server.clone();
         let within = server.connects_within();
-        match timeout(within, self.log_in(&server)).await {
-            Ok(link) => link,
-            Err(_) => {
-                let silent = PostgresError::silent(&server, within);
-                Err(silent.and("; look at host and port in `url`"))
-            }
-        }
+        let link = timeout(within, self.log_in(&server)).await;
+        link.unwrap_or_else(|_| {
+            let silent = PostgresError::silent(&server, within);
+            Err(silent.and("; look at host and port in `url`"))
+        })
     }
 
     async fn log_in(&mut self, server: &Arc<Server>) -> Result<Link, PostgresError> {
@@ -104,14 +102,14 @@ impl Dialer {
     }
 
     fn drive(&mut self, client: Client, wire: Wire, tls: Tls) -> Link {
-        let (give_up, given_up) = oneshot::channel();
+        let (give_up, abandoned) = oneshot::channel();
         let lost = Arc::new(Mutex::new(None));
         let token = client.cancel_token();
         let (heard, noted) = (self.heard.clone(), lost.clone());
         self.drivers.spawn(async move {
             tokio::select! {
                 biased;
-                Ok(()) = given_up => {
+                Ok(()) = abandoned => {
                     // Whether it arrives or not: the connection is closed.
                     drop(timeout(CANCEL_WITHIN, tls.cancel(&token)).await);
                 }
@@ -138,19 +136,12 @@ async fn listen(mut wire: Wire, heard: &Notify) -> Option<String> {
             match ready!(wire.poll_message(cx)) {
                 Some(Ok(AsyncMessage::Notification(_))) => heard.notify_one(),
                 Some(Ok(_)) => {}
-                Some(Err(error)) => return Some(told(&error)).into(),
+                Some(Err(error)) => return Some(words(&error)).into(),
                 None => return None.into(),
             }
         }
     })
     .await
-}
-
-fn told(error: &Error) -> String {
-    match error.as_db_error() {
-        Some(db) => format!("{} (SQLSTATE {})", db.message(), db.code().code()),
-        None => chain(error),
-    }
 }
 
 /// What the server itself puts an end to: long statements, and transactions whose client has

@@ -2,9 +2,7 @@
 
 mod tls;
 
-#[cfg(feature = "tls")]
-use std::path::PathBuf;
-use std::{fmt, time::Duration};
+use std::{fmt, path::PathBuf, time::Duration};
 
 use serde::{
     Deserialize, Deserializer,
@@ -75,7 +73,6 @@ struct Settings {
     statement_timeout: Duration,
     #[serde(default = "application_name")]
     application_name: String,
-    #[cfg(feature = "tls")]
     #[serde(default)]
     ca: Option<PathBuf>,
 }
@@ -104,7 +101,6 @@ impl Server {
                 connect_timeout: CONNECT_TIMEOUT,
                 statement_timeout: STATEMENT_TIMEOUT,
                 application_name: application_name(),
-                #[cfg(feature = "tls")]
                 ca: None,
             },
         }
@@ -140,8 +136,7 @@ impl Server {
     }
 
     /// A file with the certificates, as PEM, of who may vouch for the server. The system's own
-    /// are trusted where none is named.
-    #[cfg(feature = "tls")]
+    /// are trusted where none is named. Needs the feature `tls`.
     #[must_use]
     pub fn ca(mut self, file: impl Into<PathBuf>) -> Self {
         self.settings.ca = Some(file.into());
@@ -157,6 +152,9 @@ impl Server {
             } = &self.settings;
             if let Err(problem) = self.config() {
                 problems.add("url", problem);
+            }
+            if self.settings.ca.is_some() && !cfg!(feature = "tls") {
+                problems.add("ca", "is for TLS, which the feature `tls` brings");
             }
             problems.expect_time("connect_timeout", *connect_timeout);
             problems.expect_time("statement_timeout", *statement_timeout);
@@ -200,10 +198,7 @@ impl Server {
     }
 
     pub(crate) fn tls(&self) -> Result<Tls, String> {
-        #[cfg(feature = "tls")]
-        return Tls::trusting(self.settings.ca.as_deref());
-        #[cfg(not(feature = "tls"))]
-        Ok(Tls::none())
+        Tls::trusting(self.settings.ca.as_deref())
     }
 
     pub(crate) fn connects_within(&self) -> Duration {
@@ -277,8 +272,8 @@ impl<'de> Visitor<'de> for ServerVisitor {
 fn unreadable(error: &tokio_postgres::Error) -> String {
     let cause = std::error::Error::source(error).map(ToString::to_string);
     let named = cause.filter(|cause| {
-        let names = |setting: &&str| cause.ends_with(&format!("`{setting}`"));
-        SETTINGS.iter().any(|setting| names(&setting))
+        let names = |setting| cause.ends_with(&format!("`{setting}`"));
+        SETTINGS.into_iter().any(names)
     });
     named.unwrap_or_else(not_an_address)
 }
@@ -416,5 +411,7 @@ mod tests {
     fn an_address_that_asks_for_tls_needs_the_feature() {
         let told = problems(&Server::new("postgres://host/db?sslmode=verify-full"));
         assert!(told.contains("feature `tls`"), "{told}");
+        let told = problems(&Server::new("postgres://host/db").ca("ca.pem"));
+        assert!(told.contains("server.ca: is for TLS"), "{told}");
     }
 }

@@ -1,5 +1,6 @@
 //! A sink that writes batches in transactions.
 
+mod identity;
 mod options;
 mod row;
 mod schema;
@@ -19,9 +20,10 @@ pub use row::Row;
 pub use schema::applied_schema;
 
 use crate::{PostgresError, error::Kind, link::Dialer, queue::in_turn};
+use identity::Name;
 use row::{Columns, Rows, Write};
 use search::Search;
-use session::{Note, PART, Refused, Session, TRANSACTION, Work, forget_again};
+use session::{PART, Refused, Session, TRANSACTION, Work, forget_again};
 
 /// How often a batch is tried at once when somebody else is in its way.
 const CONFLICTS: u32 = 10;
@@ -56,6 +58,7 @@ const SEARCH: &str = "BEGIN; SET CONSTRAINTS ALL IMMEDIATE";
 pub struct PostgresSink<T> {
     options: Arc<SinkOptions>,
     write: Arc<Write<T>>,
+    name: Option<Arc<Name<T>>>,
     dialer: Dialer,
     session: Option<Session>,
     reach: Reach,
@@ -73,11 +76,6 @@ struct Job<T> {
     is_in_doubt: bool,
 }
 
-/// A message that `once` cannot know again.
-#[derive(Debug, thiserror::Error)]
-#[error("the message has no identity that stays the same when it comes again: `once` needs one")]
-struct NoIdentity;
-
 // === impl PostgresSink ===
 
 impl<T: Send + Sync + 'static> PostgresSink<T> {
@@ -94,10 +92,21 @@ impl<T: Send + Sync + 'static> PostgresSink<T> {
             dialer: Dialer::new(options.server.clone()),
             options: Arc::new(options),
             write: Arc::new(write),
+            name: None,
             session: None,
             reach: Reach::default(),
             forget_at: None,
         })
+    }
+
+    /// Reads the identity that `once` needs out of each message, in place of that which its
+    /// source gives it: it must be the same whenever the message comes again, and different for
+    /// any other. For messages that were made of one, as by `flat_map`, and for sources without
+    /// identities.
+    #[must_use]
+    pub fn once_by(mut self, identity: impl Fn(&T) -> String + Send + Sync + 'static) -> Self {
+        self.name = Some(Arc::new(identity));
+        self
     }
 
     /// Makes the table that `once` needs, where it is not there, as [`applied_schema`] says.
@@ -125,7 +134,8 @@ impl<T: Send + Sync + 'static> PostgresSink<T> {
             Some(session) => session,
             None => Session::open(&mut self.dialer, &self.options).await?,
         };
-        job.encode(&session.columns, &self.options, &*self.write);
+        let name = self.name.as_deref();
+        job.encode(&session.columns, &self.options, &*self.write, name);
         let rejected = job.put(&mut session).await?;
         self.session = Some(session);
         Ok(rejected)
@@ -197,6 +207,7 @@ impl<T> Clone for PostgresSink<T> {
         Self {
             options: self.options.clone(),
             write: self.write.clone(),
+            name: self.name.clone(),
             dialer: Dialer::new(self.options.server.clone()),
             session: None,
             reach: self.reach.clone(),
@@ -226,7 +237,13 @@ impl<T> Job<T> {
     }
 
     /// Writes the rows down for these columns, unless that is done.
-    fn encode(&mut self, columns: &Columns, options: &SinkOptions, write: &Write<T>) {
+    fn encode(
+        &mut self,
+        columns: &Columns,
+        options: &SinkOptions,
+        write: &Write<T>,
+        name: Option<&Name<T>>,
+    ) {
         if self
             .work
             .as_ref()
@@ -237,17 +254,18 @@ impl<T> Job<T> {
         let most = usize::try_from(options.max_row_bytes).unwrap_or(usize::MAX);
         let (mut rows, failed) = Rows::encode(&self.batch, columns, write, most);
         let failed = failed.into_iter();
-        self.unwritten = failed.map(|(place, error)| (place, error.into())).collect();
+        self.unwritten = failed
+            .map(|(place, error)| (place, error.into_cause()))
+            .collect();
         let mut notes = Vec::new();
         if options.once.is_some() {
-            notes = (0..self.batch.len())
-                .map(|place| note(&self.batch, place))
-                .collect();
-            for place in rows.all() {
-                if notes[place].is_none() {
-                    rows.leave_out(place);
-                    self.unwritten.push((place, NoIdentity.into()));
-                }
+            for (place, note) in identity::notes(&self.batch, name).into_iter().enumerate() {
+                let note = note.map_err(|error| {
+                    if rows.leave_out(place) {
+                        self.unwritten.push((place, error));
+                    }
+                });
+                notes.push(note.ok());
             }
         }
         self.work = Some((columns.clone(), Work { rows, notes }));
@@ -276,16 +294,6 @@ impl<T> Job<T> {
         }
         Ok(Vec::new())
     }
-}
-
-fn note<T>(batch: &Batch<T>, place: usize) -> Option<Note> {
-    let origin = batch.origin(place)?;
-    let position = origin.position;
-    Some(Note {
-        identity: origin.identity.clone()?,
-        partition: position.map(|position| i64::from(position.partition)),
-        position: position.and_then(|position| i64::try_from(position.offset).ok()),
-    })
 }
 
 fn told(rejected: Vec<(usize, PostgresError)>, is_in_doubt: bool) -> Vec<(usize, BoxError)> {

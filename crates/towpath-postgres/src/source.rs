@@ -202,7 +202,8 @@ impl Producer for PostgresSource {
     fn acknowledger(&mut self) -> Option<PostgresAcknowledger> {
         let (leases, lag) = (self.leases.clone(), self.lag.clone());
         let options = self.options.clone();
-        Some(PostgresAcknowledger::new(options, leases, lag))
+        let heard = self.heard.clone();
+        Some(PostgresAcknowledger::new(options, leases, lag, heard))
     }
 
     fn redelivery(&self) -> Redelivery {

@@ -1,6 +1,5 @@
 //! Encrypted connections, where the feature is on.
 
-#[cfg(feature = "tls")]
 use std::path::Path;
 
 use tokio_postgres::{CancelToken, Client, Config, Connection, Error, Socket, tls::MakeTlsConnect};
@@ -19,9 +18,13 @@ pub(crate) type Wire = Connection<Socket, <Connect as MakeTlsConnect<Socket>>::S
 pub(crate) struct Tls(Connect);
 
 impl Tls {
+    /// Connects plainly.
     #[cfg(not(feature = "tls"))]
-    pub(crate) fn none() -> Self {
-        Self(tokio_postgres::NoTls)
+    pub(crate) fn trusting(ca: Option<&Path>) -> Result<Self, String> {
+        match ca {
+            Some(_) => Err("it needs the feature `tls`".to_owned()),
+            None => Ok(Self(tokio_postgres::NoTls)),
+        }
     }
 
     /// Trusts whom the file names, or else whom the system trusts.
@@ -41,11 +44,11 @@ impl Tls {
     }
 
     pub(crate) async fn connect(&self, config: &Config) -> Result<(Client, Wire), Error> {
-        config.connect(self.0.clone()).await
+        config.connect(Connect::clone(&self.0)).await
     }
 
     pub(crate) async fn cancel(&self, token: &CancelToken) -> Result<(), Error> {
-        token.cancel_query(self.0.clone()).await
+        token.cancel_query(Connect::clone(&self.0)).await
     }
 }
 

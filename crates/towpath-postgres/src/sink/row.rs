@@ -176,6 +176,18 @@ impl Row<'_> {
     }
 }
 
+// === impl RowError ===
+
+impl RowError {
+    /// What is said of the message: a panic is known as one.
+    pub(super) fn into_cause(self) -> BoxError {
+        match self {
+            Self::Panicked(panic) => panic.into(),
+            error => error.into(),
+        }
+    }
+}
+
 // === impl Rows ===
 
 impl Rows {
@@ -220,9 +232,9 @@ impl Rows {
             .collect()
     }
 
-    /// The row of this message is not to be written.
-    pub(super) fn leave_out(&mut self, row: usize) {
-        self.places[row] = None;
+    /// The row of this message is not to be written; whether it would have been.
+    pub(super) fn leave_out(&mut self, row: usize) -> bool {
+        self.places[row].take().is_some()
     }
 
     /// The bytes of these rows as `COPY` takes them; those that are neighbours stay together.

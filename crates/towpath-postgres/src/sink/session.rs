@@ -1,27 +1,26 @@
 //! A connection of a sink, with what it has prepared, and the transactions on it.
 
-use std::{
-    collections::{BTreeSet, HashMap},
-    pin::pin,
-    time::Duration,
-};
+mod insert;
+
+use std::{collections::HashMap, pin::pin, time::Duration};
 
 use bytes::{BufMut as _, Bytes, BytesMut};
 use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture, future::join};
 use tokio_postgres::{Client, CopyInSink, Error, Statement, types::ToSql, types::Type};
-use towpath_core::Identity;
 
 use super::{
+    identity::Note,
     options::{Once, SinkOptions, Target},
-    row::{Cell, Columns, Rows},
-    schema,
-    statements::{self, Kept, MOST_PARAMETERS, rows_per_statement},
+    row::{Columns, Rows},
+    schema, statements,
 };
 use crate::{
     PostgresError,
     link::{Dialer, Link},
     queue::seconds,
 };
+
+use insert::Insert;
 
 /// What stands before and behind the rows of a binary `COPY`.
 const COPY_BEGIN: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
@@ -49,7 +48,7 @@ pub(super) const TRANSACTION: Frame = Frame {
 pub(super) const PART: Frame = Frame {
     open: "SAVEPOINT towpath",
     close: "RELEASE SAVEPOINT towpath",
-    undo: "ROLLBACK TO SAVEPOINT towpath",
+    undo: "ROLLBACK TO SAVEPOINT towpath; RELEASE SAVEPOINT towpath",
 };
 
 /// Messages on their way into the server.
@@ -57,13 +56,6 @@ pub(super) struct Work {
     pub(super) rows: Rows,
     /// Who the messages are, by their place in the batch; empty unless that is needed.
     pub(super) notes: Vec<Option<Note>>,
-}
-
-/// Who a message is, and where it was.
-pub(super) struct Note {
-    pub(super) identity: Identity,
-    pub(super) partition: Option<i64>,
-    pub(super) position: Option<i64>,
 }
 
 /// Why a piece of work was not done, and which of its rows the server has complained of.
@@ -88,16 +80,6 @@ enum Way {
     Copy(Statement),
     Insert(Insert),
     Each(Statement),
-}
-
-/// `INSERT` of many rows.
-#[derive(Debug)]
-struct Insert {
-    table: crate::Table,
-    end: String,
-    /// Where the columns of the key are, where a row may take the place of another one.
-    key: Vec<usize>,
-    kept: Kept,
 }
 
 // === impl Session ===
@@ -372,121 +354,6 @@ fn copy_slices(runs: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
     std::iter::once(Bytes::from_static(COPY_BEGIN))
         .chain(cut)
         .chain([end.freeze()])
-}
-
-// === impl Insert ===
-
-impl Insert {
-    fn new(table: &crate::Table, columns: &[String], key: &[String]) -> Self {
-        let end = match key {
-            [] => String::new(),
-            key => statements::on_conflict(columns, key),
-        };
-        let key = key
-            .iter()
-            .filter_map(|name| columns.iter().position(|column| column == name));
-        Self {
-            table: table.clone(),
-            end,
-            key: key.collect(),
-            kept: Kept::default(),
-        }
-    }
-
-    #[expect(
-        clippy::too_many_arguments,
-        reason = "a part of the session, which lends them"
-    )]
-    async fn write(
-        &mut self,
-        link: &mut Link,
-        setting: &str,
-        columns: &Columns,
-        work: &Work,
-        rows: &[usize],
-        open: Option<&'static str>,
-        frame: Frame,
-    ) -> Result<(), Refused> {
-        let rows = self.last_of_each_key(&work.rows, rows);
-        let most = rows_per_statement(columns.types.len());
-        for chunk in rows.chunks(most) {
-            self.keep(link, setting, columns, chunk.len()).await?;
-        }
-        let client = link.client.clone();
-        let calls = rows.chunks(most).map(|chunk| {
-            let cells: Vec<Cell<'_>> = chunk.iter().flat_map(|row| work.rows.cells(*row)).collect();
-            self.call(&client, columns, chunk.len(), cells)
-        });
-        let calls = framed(&client, open, calls.collect(), frame.close);
-        let done = link.pipeline(setting, calls).await;
-        done.map_err(|(_, error)| Refused::all(error))
-    }
-
-    /// Of rows with the same key the last: one statement changes a row only once.
-    fn last_of_each_key(&self, all: &Rows, rows: &[usize]) -> Vec<usize> {
-        if self.key.is_empty() {
-            return rows.to_vec();
-        }
-        let mut seen = BTreeSet::new();
-        let mut last: Vec<_> = rows
-            .iter()
-            .rev()
-            .filter(|row| {
-                let cells: Vec<_> = all.cells(**row).collect();
-                let key: Vec<_> = self.key.iter().map(|place| cells[*place]).collect();
-                // A key with a null in it is like no other.
-                key.iter().any(Cell::is_null) || seen.insert(key)
-            })
-            .copied()
-            .collect();
-        last.reverse();
-        last
-    }
-
-    /// Prepares the statement for so many rows where it is used again and again.
-    async fn keep(
-        &mut self,
-        link: &mut Link,
-        setting: &str,
-        columns: &Columns,
-        rows: usize,
-    ) -> Result<(), Refused> {
-        if !self.kept.is_wanted(rows) {
-            return Ok(());
-        }
-        let sql = statements::insert(&self.table, &columns.names, rows, &self.end);
-        let types = repeated(&columns.types, rows);
-        let client = link.client.clone();
-        let prepared = link.call(setting, client.prepare_typed(&sql, &types)).await;
-        self.kept.keep(rows, prepared.map_err(Refused::all)?);
-        Ok(())
-    }
-
-    fn call<'a>(
-        &self,
-        client: &'a Client,
-        columns: &Columns,
-        rows: usize,
-        cells: Vec<Cell<'a>>,
-    ) -> BoxFuture<'a, Result<u64, Error>> {
-        debug_assert!(cells.len() <= MOST_PARAMETERS);
-        if let Some(statement) = self.kept.get(rows) {
-            return async move { client.execute_raw(&statement, cells).await }.boxed();
-        }
-        let sql = statements::insert(&self.table, &columns.names, rows, &self.end);
-        let types = repeated(&columns.types, rows);
-        async move {
-            let cells = cells.iter().map(|cell| cell as &(dyn ToSql + Sync));
-            let params: Vec<_> = cells.zip(types).collect();
-            client.execute_typed(&sql, &params).await
-        }
-        .boxed()
-    }
-}
-
-fn repeated(types: &[Type], rows: usize) -> Vec<Type> {
-    let all = types.iter().cycle().take(types.len() * rows);
-    all.cloned().collect()
 }
 
 // === impl Refused ===

@@ -42,13 +42,13 @@ pub(super) fn on_conflict(columns: &[String], key: &[String]) -> String {
 /// `INSERT` of so many rows.
 pub(super) fn insert(table: &Table, columns: &[String], rows: usize, end: &str) -> String {
     let mut sql = format!("INSERT INTO {table} ({}) VALUES ", quoted_list(columns));
-    let mut parameter = 0;
+    let mut parameter = 0_usize;
     for row in 0..rows {
         sql.push_str(if row == 0 { "(" } else { ", (" });
         for column in 0..columns.len() {
             parameter += 1;
-            let comma = if column == 0 { "" } else { ", " };
-            sql.push_str(&format!("{comma}${parameter}"));
+            sql.push_str(if column == 0 { "$" } else { ", $" });
+            sql.push_str(&parameter.to_string());
         }
         sql.push(')');
     }

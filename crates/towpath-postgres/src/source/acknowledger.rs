@@ -2,8 +2,12 @@
 
 use std::{mem, sync::Arc, time::Duration};
 
+use tokio::{
+    sync::Notify,
+    time::{Instant, sleep},
+};
 use tokio_postgres::types::{ToSql, Type};
-use towpath_connector::{Held, Leases};
+use towpath_connector::{Backoff, Held, Leases};
 use towpath_core::{Acknowledger, BoxError, Headers, Lag, Outcome, Settled};
 
 use crate::{
@@ -12,6 +16,12 @@ use crate::{
     queue::{seconds, written},
     source::claim::count,
 };
+
+/// How often waiting messages are counted at most.
+const COUNT_EVERY: Duration = Duration::from_secs(1);
+/// The pauses between attempts to connect.
+const FIRST_PAUSE: Duration = Duration::from_millis(20);
+const LONGEST_PAUSE: Duration = Duration::from_secs(1);
 
 /// A message by its id, and the number of the lease under which it was taken.
 pub(super) type Key = (i64, i64);
@@ -24,6 +34,9 @@ pub struct PostgresAcknowledger {
     link: Option<Link>,
     leases: Leases<Key>,
     lag: Lag,
+    counted_at: Option<Instant>,
+    /// Wakes the source: what is given back may be due at once.
+    heard: Arc<Notify>,
     /// What was told before a call failed.
     carried: Settled,
     /// Whether the answer to an earlier call was lost, so that it may have had its effect.
@@ -63,23 +76,39 @@ struct Returned {
 // === impl PostgresAcknowledger ===
 
 impl PostgresAcknowledger {
-    pub(super) fn new(options: Arc<SourceOptions>, leases: Leases<Key>, lag: Lag) -> Self {
+    pub(super) fn new(
+        options: Arc<SourceOptions>,
+        leases: Leases<Key>,
+        lag: Lag,
+        heard: Arc<Notify>,
+    ) -> Self {
         Self {
             dialer: Dialer::new(options.server.clone()),
             options,
             link: None,
             leases,
             lag,
+            counted_at: None,
+            heard,
             carried: Settled::default(),
             is_in_doubt: false,
         }
     }
 
-    /// A connection, taken out: it is put back when all has gone well.
+    /// A connection, taken out: it is put back when all has gone well. For a server that is
+    /// away it waits as long as for an answer: what is not told is done once more.
     async fn link(&mut self) -> Result<Link, PostgresError> {
-        match self.link.take().filter(|link| !link.is_closed()) {
-            Some(link) => Ok(link),
-            None => self.dialer.connect().await,
+        if let Some(link) = self.link.take().filter(|link| !link.is_closed()) {
+            return Ok(link);
+        }
+        let until = Instant::now() + self.options.answer_within;
+        let mut backoff = Backoff::new(FIRST_PAUSE, LONGEST_PAUSE);
+        loop {
+            let pause = backoff.next();
+            match self.dialer.connect().await {
+                Err(_) if Instant::now() + pause < until => sleep(pause).await,
+                result => return result,
+            }
         }
     }
 
@@ -163,6 +192,7 @@ impl Acknowledger for PostgresAcknowledger {
         if !run.is_empty() {
             let returned = Returned::of(run);
             self.settle_returned(&returned).await?;
+            self.heard.notify_one();
             run.clear();
         }
         self.is_in_doubt = false;
@@ -193,6 +223,9 @@ impl Acknowledger for PostgresAcknowledger {
 
 impl PostgresAcknowledger {
     async fn sample_lag(&mut self) -> Result<(), PostgresError> {
+        if self.counted_at.is_some_and(|at| at.elapsed() < COUNT_EVERY) {
+            return Ok(());
+        }
         let mut link = self.link().await?;
         let client = link.client.clone();
         let work = count(&client, &self.options.table);
@@ -205,6 +238,7 @@ impl PostgresAcknowledger {
                 return Err(error);
             }
         }
+        self.counted_at = Some(Instant::now());
         self.link = Some(link);
         Ok(())
     }

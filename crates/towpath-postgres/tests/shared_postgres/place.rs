@@ -113,15 +113,6 @@ impl Place {
             sleep(Duration::from_millis(5)).await;
         }
     }
-
-    /// How many connections of this place do not look into it but are looked at.
-    pub(crate) async fn connections(&self, condition: &str) -> usize {
-        let query = format!(
-            "SELECT count(*) FROM pg_stat_activity WHERE application_name = '{}' AND {condition}",
-            self.schema
-        );
-        self.one(&query).await.parse().unwrap()
-    }
 }
 
 /// A batch as a batcher makes it, of messages with these origins.
