@@ -51,7 +51,9 @@ pub trait Producer: Send + 'static {
 
     /// Waits for messages and pushes between one and `intake.room()` of them.
     ///
-    /// Returns as soon as it has some, however few: it never waits to fill up.
+    /// Returns as soon as it has some, however few: it never waits to fill up. With none it
+    /// returns only to say that all is well: after an error, when the server is there again
+    /// and nothing waits; [`reach`](Self::reach) is another way to say it.
     ///
     /// # Errors
     /// Fails when the source is out of reach; it is called again after a backoff, and

@@ -93,3 +93,8 @@ pub fn check_both<R: BothRig>(rule: BothRule, rig: R) -> Result<(), Broken> {
         both::check_rule(rule, rig).await
     })
 }
+
+/// The example of the guide is compiled and run with the tests.
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/connectors.md")]
+mod guide {}

@@ -27,6 +27,9 @@
 //! Outcomes             hangs on cue              ▼ items, batches
 //! ```
 //!
+//! Beside the kit for pipelines there are three suites, for what others bring: [`conformance`]
+//! for connectors, [`layer`] for tower layers, [`snooze`] for whatever polls futures.
+//!
 //! Run such tests on paused time, with `#[tokio::test(start_paused = true)]` or [`paused`]:
 //! nothing here sleeps to synchronise, every `wait_for` wakes on what it waits for.
 

@@ -8,7 +8,7 @@ use super::{
     BothRig, BothRule, Parcel, SourceRig,
     bytes::payloads,
     log::Log,
-    stand::{NOTICES, PATIENCE, SLACK, Stand},
+    stand::{NOTICES, PATIENCE, SLACK, Stand, chain},
     suite::Verdict,
     team::Act,
     words::{ATTEMPT, HEADERS, TRACE, TRACE_ID, TRACEPARENT},
@@ -117,7 +117,8 @@ async fn relay<R: BothRig>(stand: &Stand<R>) -> Verdict {
     let sink = SinkStage::of::<R::Item>("sink", stand.rig.sink(&second));
     let pipeline = Flow::from(source).map(|payload| R::item(R::parcel(&payload)));
     let running = pipeline.sink(sink).max_demand(8).start().await;
-    let running = running.map_err(|error| stand.broken(format!("it does not start: {error:?}")))?;
+    let running =
+        running.map_err(|error| stand.broken(format!("it does not start: {}", chain(&error))))?;
     let handle = running.handle().clone();
     let some = async || Ok((handle.status().counts.done >= 20).then_some(()));
     let some = stand.until(PATIENCE, some).await?;

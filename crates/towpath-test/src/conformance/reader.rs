@@ -8,7 +8,7 @@ use towpath::{Delivered, Flow, Message, Origin, Outcome, Report};
 
 use super::{
     Parcel, SourceRig,
-    stand::{PATIENCE, SLACK, Stand},
+    stand::{PATIENCE, SLACK, Stand, chain},
     suite::Verdict,
     team::Team,
 };
@@ -34,8 +34,9 @@ impl<R: SourceRig> Stand<R> {
             .into_stream();
         let started = self.within(SLACK, "the start of a pipeline", pipeline.start());
         let running = started.await?;
-        let running = running
-            .map_err(|error| self.broken(format!("the pipeline does not start: {error:?}")))?;
+        let running = running.map_err(|error| {
+            self.broken(format!("the pipeline does not start: {}", chain(&error)))
+        })?;
         let team = Team { running, watch };
         Ok(Reader { team, stream })
     }
@@ -96,6 +97,11 @@ impl Reader {
         let message = timeout(within, self.stream.next()).await.ok()??;
         let origin = message.origin();
         Some(InHand { origin, message })
+    }
+
+    /// Ends the pipeline as a crash of its process would.
+    pub(super) fn crash(self) {
+        self.team.crash();
     }
 }
 

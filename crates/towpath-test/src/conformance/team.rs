@@ -12,7 +12,7 @@ use towpath::{
 use super::{
     Parcel, SourceRig,
     log::{Came, Log},
-    stand::{PATIENCE, SLACK, Stand},
+    stand::{PATIENCE, SLACK, Stand, chain},
     suite::Verdict,
     watched::{Watch, Watched},
 };
@@ -103,8 +103,9 @@ impl<R: SourceRig> Stand<R> {
             .max_demand(MAX_DEMAND);
         let started = self.within(SLACK, "the start of a pipeline", pipeline.start());
         let running = started.await?;
-        let running = running
-            .map_err(|error| self.broken(format!("the pipeline does not start: {error:?}")))?;
+        let running = running.map_err(|error| {
+            self.broken(format!("the pipeline does not start: {}", chain(&error)))
+        })?;
         Ok(Team { running, watch })
     }
 

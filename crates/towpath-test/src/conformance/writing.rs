@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use towpath::{
-    Flow, Origin, PipelineHandle, Report, Running, SinkStage,
+    BuildError, Flow, Origin, PipelineHandle, Report, Running, SinkStage,
     core::{SinkPromise, StageStatus},
 };
 
@@ -12,7 +12,7 @@ use super::{
     feed::{Feed, Gate},
     log::few,
     rig::promise_of,
-    stand::{NOTICES, PATIENCE, SLACK, Stand},
+    stand::{NOTICES, PATIENCE, SLACK, Stand, chain},
     suite::Verdict,
 };
 use crate::{Traces, check};
@@ -78,6 +78,19 @@ pub(super) fn is_idempotent<R: SinkRig>(sink: &R::Sink) -> bool {
 impl<R: SinkRig> Stand<R> {
     /// Starts a pipeline that writes.
     pub(super) async fn writing(&self, place: &str, plan: Plan<R::Item>) -> Verdict<Writing> {
+        let started = self.try_writing(place, plan).await?;
+        started.map_err(|error| {
+            let error = chain(&error);
+            self.broken(format!("the pipeline does not start: {error}"))
+        })
+    }
+
+    /// As [`writing`](Self::writing), where it may be that the sink does not open.
+    pub(super) async fn try_writing(
+        &self,
+        place: &str,
+        plan: Plan<R::Item>,
+    ) -> Verdict<Result<Writing, BuildError>> {
         let (source, gate) = Feed::source(plan.items, plan.open);
         let sink = SinkStage::of::<R::Item>("sink", self.rig.sink(place)).workers(plan.workers);
         let mut pipeline = Flow::from(source).sink(sink).max_demand(BATCH);
@@ -85,10 +98,8 @@ impl<R: SinkRig> Stand<R> {
             pipeline = pipeline.telemetry(traces);
         }
         let started = self.within(SLACK, "the start of a pipeline", pipeline.start());
-        let running = started.await?;
-        let running = running
-            .map_err(|error| self.broken(format!("the pipeline does not start: {error:?}")))?;
-        Ok(Writing { running, gate })
+        let started = started.await?;
+        Ok(started.map(|running| Writing { running, gate }))
     }
 
     /// Waits until everything has had its outcome.

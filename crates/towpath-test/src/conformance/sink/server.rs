@@ -8,7 +8,7 @@ use towpath_telemetry::health::Checks;
 use crate::{
     conformance::{
         Clock, SinkRig,
-        stand::{NOTICES, SLACK, Stand},
+        stand::{NOTICES, SLACK, Stand, chain},
         suite::Verdict,
         writing::{BATCH, Plan, Writing, is_idempotent, numbered},
     },
@@ -19,6 +19,8 @@ use super::stored::parcels;
 
 /// How many messages are written while the server comes and goes.
 const MANY: usize = 200;
+/// How many messages are written where the server is killed in the middle of a write.
+const MORE: usize = 1000;
 /// For how long a sink is watched that waits for its server.
 const WINDOW: Duration = Duration::from_secs(4);
 /// How often it may try in that time.
@@ -49,7 +51,22 @@ pub(super) async fn reconnect<R: SinkRig>(stand: &Stand<R>) -> Verdict {
     writing.open();
     stand.is_out_of_reach(&writing).await?;
     stand.restart().await?;
-    finishes(stand, &place, writing).await
+    finishes(stand, &place, writing).await?;
+    in_the_middle(stand).await
+}
+
+/// The server is killed while it writes: what it had confirmed is there, and what it had not
+/// comes again.
+async fn in_the_middle<R: SinkRig>(stand: &Stand<R>) -> Verdict {
+    let place = stand.place().await?;
+    let plan = Plan::of(numbered::<R>(&place, 0..MORE));
+    let writing = stand.writing(&place, plan).await?;
+    stand.writes(&writing, MORE / 10).await?;
+    stand.kill().await?;
+    stand.restart().await?;
+    stand.all_written(writing, MORE).await?;
+    let once = is_idempotent::<R>(&stand.rig.sink(&place));
+    stand.is_stored(&place, &parcels(MORE), once).await
 }
 
 /// Writes half of the messages; the other half waits for the gate.
@@ -114,7 +131,11 @@ pub(super) async fn missing<R: SinkRig>(stand: &Stand<R>) -> Verdict {
     }
     let missing = format!("{}_missing", stand.place().await?);
     let plan = Plan::of(numbered::<R>(&missing, 0..BATCH));
-    let writing = stand.writing(&missing, plan).await?;
+    let writing = match stand.try_writing(&missing, plan).await? {
+        Ok(writing) => writing,
+        // A local resource that is missing: the pipeline does not start at all.
+        Err(error) => return names(stand, &missing, &[chain(&error)]),
+    };
     let handle = writing.handle().clone();
     let answered = async || {
         let rejected = handle.status().counts.rejected > 0;
@@ -127,10 +148,13 @@ pub(super) async fn missing<R: SinkRig>(stand: &Stand<R>) -> Verdict {
         .await?;
     let causes = report.causes.iter().map(|cause| cause.join(": "));
     let said: Vec<_> = said.into_iter().chain(causes).collect();
-    let named = said.iter().any(|error| error.contains(&missing));
-    stand.ensure(named, || {
-        format!("no error names {missing}: {said:?} {:?}", report.counts)
-    })?;
+    names(stand, &missing, &said)
+}
+
+/// Some error names the place that is missing, and none shows a secret.
+fn names<R: SinkRig>(stand: &Stand<R>, missing: &str, said: &[String]) -> Verdict {
+    let named = said.iter().any(|error| error.contains(missing));
+    stand.ensure(named, || format!("no error names {missing}: {said:?}"))?;
     said.iter()
         .try_for_each(|error| stand.is_fit_to_be_shown(error))
 }

@@ -5,7 +5,7 @@ use std::time::Duration;
 use crate::conformance::{
     Parcel, SourceRig,
     bytes::payloads,
-    stand::Stand,
+    stand::{SLACK, Stand},
     suite::Verdict,
     words::{ATTEMPT, HEADERS},
 };
@@ -93,6 +93,33 @@ pub(super) async fn attempts<R: SourceRig>(stand: &Stand<R>) -> Verdict {
             message.done();
         }
     }
+    stand.holds(&place, 0).await?;
+    stand.closed(reader).await?;
+    over_a_crash(stand).await
+}
+
+/// A server that lends its messages counts the deliveries that nobody has settled, too.
+async fn over_a_crash<R: SourceRig>(stand: &Stand<R>) -> Verdict {
+    let promises = stand.rig.promises();
+    if promises.lease.is_none() || !promises.counts_attempts {
+        return Ok(());
+    }
+    let place = stand.place().await?;
+    stand.put_numbers(&place, 0..1).await?;
+    let mut reader = stand.reader(&place, 0).await?;
+    let held = stand.take(&mut reader, 1).await?.remove(0);
+    let before = held.origin.clone();
+    reader.crash();
+    drop(held);
+    let mut reader = stand.reader(&place, 1).await?;
+    let again = stand.next(&mut reader, promises.again + SLACK).await?;
+    let (attempt, identity) = (again.origin.attempt, again.origin.identity.clone());
+    // More than one, where the server had given it to a consumer that was about to go.
+    stand.ensure(attempt >= 2 && identity == before.identity, || {
+        let before = before.identity;
+        format!("{before:?} comes as attempt {attempt} of {identity:?} after a crash")
+    })?;
+    again.done();
     stand.holds(&place, 0).await?;
     stand.closed(reader).await.map(drop)
 }

@@ -1,6 +1,6 @@
 //! Messages whose receipts, workers or pipelines are gone.
 
-use towpath::core::Settlement;
+use towpath::core::{Producer, Redelivery, Settlement};
 
 use crate::conformance::{
     SourceRig,
@@ -67,8 +67,14 @@ fn hangs_at_first(came: &Came) -> Act {
 }
 
 pub(super) async fn killed<R: SourceRig>(stand: &Stand<R>) -> Verdict {
-    let again = stand.rig.promises().again;
+    let promises = stand.rig.promises();
+    let again = promises.again;
     let place = stand.place().await?;
+    let redelivery = stand.rig.source(&place, 0).redelivery();
+    let says_so = redelivery == Redelivery::Durable;
+    stand.ensure(says_so || !promises.durable, || {
+        format!("messages outlive the process, and the source says {redelivery:?}")
+    })?;
     let log = Log::default();
     stand.put_numbers(&place, 0..SOME).await?;
     let team = stand.team(&place, 0, &log, hangs).await?;

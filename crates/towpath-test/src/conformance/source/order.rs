@@ -25,15 +25,21 @@ pub(super) async fn order<R: SourceRig>(stand: &Stand<R>) -> Verdict {
         return Ok(());
     }
     let place = stand.place().await?;
+    // As they leave the source: several workers may begin them in another order.
     let log = Log::default();
     stand.put_numbers(&place, 0..MANY / 4).await?;
-    let team = stand.team(&place, 0, &log, |_| Act::Done).await?;
+    let mut reader = stand.reader(&place, 0).await?;
     for wave in 1..4 {
         let numbers = wave * MANY / 4..(wave + 1) * MANY / 4;
         stand.put_numbers(&place, numbers).await?;
     }
-    stand.all_came(&log, 0..MANY, PATIENCE).await?;
-    stand.drained(team).await?;
+    while !log.missing(0..MANY).is_empty() {
+        let message = stand.next(&mut reader, PATIENCE).await?;
+        log.note(message.parcel().clone(), 0);
+        message.done();
+    }
+    stand.holds(&place, 0).await?;
+    stand.closed(reader).await?;
     in_order(stand, &log, order)
 }
 

@@ -17,12 +17,13 @@ use crate::{
     snooze::IdleMeter,
 };
 
-/// How many messages go through while the server comes and goes.
-const MANY: usize = 300;
+/// How many messages go through while the server comes and goes: enough that there is work
+/// left when it goes, also where the machine is busy.
+const MANY: usize = 500;
 /// How many of them hang.
 const HUNG: usize = 3;
 /// The work on one.
-const WORK: Duration = Duration::from_millis(5);
+const WORK: Duration = Duration::from_millis(20);
 /// For how long a source is watched that has nothing to do.
 const WINDOW: Duration = Duration::from_secs(4);
 /// How often a source may be called in that time: the engine calls one that fails after
@@ -196,6 +197,11 @@ pub(super) async fn quiet<R: SourceRig>(stand: &Stand<R>) -> Verdict {
         is_quiet(stand, &team, "without its server").await?;
         stand.restart().await?;
         stand.is_found(&team).await?;
+        if stand.rig.promises().durable {
+            // Whatever it waits on belongs to the server that is there now.
+            stand.put_numbers(&place, 1..2).await?;
+            stand.all_came(&log, 1..2, PATIENCE).await?;
+        }
     }
     stand.drained(team).await.map(drop)
 }
