@@ -1,25 +1,17 @@
-//! `cargo xtask bench`: hands its flags to the benches' own program.
+//! `cargo xtask bench`: hands its flags to the benches' own programs.
 
 use std::path::Path;
-use std::process::ExitCode;
+use std::process::{Command, ExitCode};
 
 use crate::cargo;
 use crate::error::chain;
 
-/// The flags that are handed on.
-pub(crate) const FLAGS: [&str; 2] = ["--gate", "--json"];
+const GATE: &str = "--gate";
+const JSON: &str = "--json";
+/// Another program: the connectors and their servers.
+const CONNECTORS: &str = "--connectors";
 
-const PROGRAM: [&str; 6] = [
-    "run",
-    "--release",
-    "-p",
-    "towpath-benches",
-    "--bin",
-    "bench",
-];
-
-/// The peers beyond those written by hand, which the gate does not need.
-const PEERS: [&str; 2] = ["--features", "peers"];
+const RUN: [&str; 4] = ["run", "--release", "-p", "towpath-benches"];
 
 /// Runs the measurements; succeeds when they do.
 pub(crate) fn run(root: &Path, flags: &[&str]) -> ExitCode {
@@ -33,12 +25,60 @@ pub(crate) fn run(root: &Path, flags: &[&str]) -> ExitCode {
     }
 }
 
+/// Whether these can be given together.
+pub(crate) fn takes(flags: &[&str]) -> bool {
+    let known = |flag: &&str| [GATE, JSON, CONNECTORS].contains(flag);
+    let clash = flags.contains(&GATE) && flags.contains(&CONNECTORS);
+    flags.iter().all(known) && !clash
+}
+
 /// The command that runs the measurements with `flags`.
-pub(crate) fn command(root: &Path, flags: &[&str]) -> std::process::Command {
-    let mut command = cargo::cargo(root, &PROGRAM);
-    if !flags.contains(&"--gate") {
-        command.args(PEERS);
-    }
-    command.arg("--").args(flags);
+pub(crate) fn command(root: &Path, flags: &[&str]) -> Command {
+    let mut command = cargo::cargo(root, &RUN);
+    command.args(program(flags)).arg("--");
+    command.args(flags.iter().filter(|flag| **flag != CONNECTORS));
     command
+}
+
+/// The program and its features: the gate needs no peers but those written by hand.
+fn program(flags: &[&str]) -> &'static [&'static str] {
+    if flags.contains(&CONNECTORS) {
+        &["--bin", "connectors", "--features", "connectors"]
+    } else if flags.contains(&GATE) {
+        &["--bin", "bench"]
+    } else {
+        &["--bin", "bench", "--features", "peers"]
+    }
+}
+
+#[cfg(test)]
+mod tests {
+    use super::*;
+
+    fn words(flags: &[&str]) -> String {
+        let command = command(Path::new("."), flags);
+        let words = command.get_args().map(|word| word.to_string_lossy());
+        words.collect::<Vec<_>>().join(" ")
+    }
+
+    #[test]
+    fn the_connectors_are_a_program_of_their_own() {
+        assert!(
+            words(&["--connectors", "--json"])
+                .ends_with("towpath-benches --bin connectors --features connectors -- --json")
+        );
+        assert!(words(&["--json"]).ends_with("--bin bench --features peers -- --json"));
+    }
+
+    #[test]
+    fn the_gate_builds_nobody_elses_program() {
+        assert!(words(&["--gate"]).ends_with("towpath-benches --bin bench -- --gate"));
+    }
+
+    #[test]
+    fn flags_that_say_nothing_together_are_refused() {
+        assert!(takes(&[]) && takes(&["--connectors", "--json"]) && takes(&["--gate"]));
+        assert!(!takes(&["--gate", "--connectors"]));
+        assert!(!takes(&["--fast"]));
+    }
 }

@@ -33,9 +33,11 @@ Commands:
   trace-picture URL FILE   draws the trace at URL, http://127.0.0.1:16686/api/traces/ID, as SVG
   bench [--gate] [--json]  the measurements; --gate fails when a limit is passed,
                            --json prints one line of JSON per benchmark
+  bench --connectors [--json]
+                           what the connectors cost beside loops by hand, on servers of its own
   kill-test --route R --kills N --seed S
                            kills pipelines and servers at random moments and counts what arrives,
-                           as one line of JSON; R is sqlite, nats or kafka; --help says more
+                           as one line of JSON; R is sqlite, nats, kafka or postgres
 ";
 
 const USAGE_ERROR: u8 = 2;
@@ -55,9 +57,7 @@ fn dispatch(root: &Path, words: &[&str]) -> ExitCode {
         ["jaeger"] => jaeger::run(),
         ["trace-picture"] => trace_picture::renew(root),
         ["trace-picture", address, file] => trace_picture::run(address, file),
-        ["bench", rest @ ..] if rest.iter().all(|arg| bench::FLAGS.contains(arg)) => {
-            bench::run(root, rest)
-        }
+        ["bench", rest @ ..] if bench::takes(rest) => bench::run(root, rest),
         ["kill-test", flags @ ..] => kill_test::run(root, flags),
         ["help" | "--help" | "-h"] => {
             print!("{HELP}");

@@ -124,14 +124,14 @@ impl Persistence {
 
 #[cfg(test)]
 mod tests {
-    use std::future::pending;
+    use std::future::{pending, ready};
 
     use super::*;
 
     const MINUTE: Duration = Duration::from_secs(60);
 
-    async fn refused() -> Result<(), BoxError> {
-        Err("refused".into())
+    fn refused() -> impl Future<Output = Result<(), BoxError>> {
+        ready(Err("refused".into()))
     }
 
     #[tokio::test(start_paused = true)]

@@ -10,7 +10,7 @@ use std::{env, process::ExitCode, time::Duration};
 
 use async_nats::jetstream::{self, stream};
 use tokio::time::{sleep, timeout};
-use towpath::{prelude::*, shutdown_signal};
+use towpath::{options::without_secrets, prelude::*, shutdown_signal};
 use towpath_nats::{
     JetStreamMessage, JetStreamSink, JetStreamSinkOptions, JetStreamSource, JetStreamSourceOptions,
     Publish,
@@ -83,7 +83,9 @@ async fn run(url: &str, count: u32) -> Result<(), BoxError> {
 /// Streams are made by whoever runs the server; here that is us.
 async fn make_stream(url: &str) -> Result<(), BoxError> {
     let connecting = timeout(Duration::from_secs(5), async_nats::connect(url));
-    let jetstream = jetstream::new(connecting.await??);
+    let cannot = |why: BoxError| format!("cannot connect to {}: {why}", without_secrets(url));
+    let client = connecting.await.map_err(|late| cannot(late.into()))?;
+    let jetstream = jetstream::new(client.map_err(|error| cannot(error.into()))?);
     let config = stream::Config {
         name: STREAM.to_owned(),
         subjects: vec![SUBJECT.to_owned()],
