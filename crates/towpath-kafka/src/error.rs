@@ -1,6 +1,8 @@
 //! What goes wrong with Kafka, and which option it is about.
 
-use rdkafka::error::RDKafkaErrorCode as Code;
+use rdkafka::error::{KafkaError as ClientError, RDKafkaErrorCode as Code};
+
+use crate::Security;
 
 /// What goes wrong with Kafka, and which option it is about. Shows no secrets.
 #[derive(Clone, Debug, PartialEq, Eq, thiserror::Error)]
@@ -75,6 +77,22 @@ pub enum KafkaError {
     /// A message has no topic: neither its own nor one of the sink.
     #[error("the message names no topic, and the sink has no `topic` of its own")]
     NoTopic,
+}
+
+/// What a client that cannot be made says.
+pub(crate) fn not_made(error: &ClientError, brokers: &str, security: &Security) -> KafkaError {
+    // Its own text shows the value of a property that is refused.
+    let reason = match error {
+        ClientError::ClientConfig(_, reason, name, _) => format!("property {name}: {reason}"),
+        other => other.to_string(),
+    };
+    let reason = security.scrub(&reason);
+    let brokers = brokers.to_owned();
+    let is_security = ["ssl.", "SSL", "SASL", "sasl."];
+    if is_security.iter().any(|word| reason.contains(word)) {
+        return KafkaError::Refused { brokers, reason };
+    }
+    KafkaError::Client { reason }
 }
 
 /// What an error of the client is about.

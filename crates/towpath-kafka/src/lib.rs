@@ -12,7 +12,7 @@
 //! });
 //! let report = Flow::from(Source::new("orders", source))
 //!     .process(invoice)
-//!     .sink(SinkStage::new("invoices", sink, towpath::core::SinkPromise::Plain))
+//!     .sink(SinkStage::of::<Record>("invoices", sink))
 //!     .run()
 //!     .await?;
 //! # drop(report);
@@ -32,10 +32,14 @@
 //!
 //! # Constraints
 //! - A source belongs to one consumer group; topics are named, never patterns.
-//! - Per partition at most 10 000 messages are beyond the last commit, and about 1 MiB is
+//! - Per partition at most 50 000 messages are beyond the last commit, and about 4 MiB is
 //!   fetched ahead, unless said otherwise.
 //! - What is given back is delivered again in this process until it is done or rejected; its
 //!   partition is not committed over it.
+
+#[cfg(doctest)]
+#[doc = include_str!("../../../docs/kafka.md")]
+mod guide {}
 
 mod error;
 mod lock;

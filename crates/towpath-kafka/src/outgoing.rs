@@ -64,6 +64,13 @@ impl Record {
         self
     }
 
+    /// With another payload.
+    #[must_use]
+    pub fn payload(mut self, payload: impl Into<Bytes>) -> Self {
+        self.payload = Some(payload.into());
+        self
+    }
+
     /// Under a key.
     #[must_use]
     pub fn key(mut self, key: impl Into<Bytes>) -> Self {

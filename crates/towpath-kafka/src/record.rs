@@ -48,6 +48,18 @@ pub(crate) type Entry = (String, Option<Bytes>);
 
 // === impl KafkaRecord ===
 
+impl KafkaRecord {
+    /// The same, with a key and a payload that share no memory with others.
+    pub(crate) fn apart(&self) -> Self {
+        let copied = |bytes: &Option<Bytes>| bytes.as_deref().map(Bytes::copy_from_slice);
+        Self {
+            key: copied(&self.key),
+            payload: copied(&self.payload),
+            ..self.clone()
+        }
+    }
+}
+
 impl AsRef<[u8]> for KafkaRecord {
     fn as_ref(&self) -> &[u8] {
         self.payload.as_deref().unwrap_or_default()
@@ -92,6 +104,9 @@ impl KafkaHeaders {
 
     /// Those that are text, as the rest of the pipeline sees them.
     pub(crate) fn texts(&self) -> Headers {
+        if self.is_empty() {
+            return Headers::default();
+        }
         let texts = self.iter().filter_map(|(name, value)| {
             let text = str::from_utf8(value?).ok()?;
             Some((name, text))

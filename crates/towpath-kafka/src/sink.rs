@@ -7,6 +7,7 @@ mod verdict;
 
 use std::{
     fmt,
+    pin::pin,
     sync::{Arc, Mutex},
     time::Duration,
 };
@@ -16,6 +17,7 @@ use rdkafka::{
     message::{Header, OwnedHeaders},
     producer::BaseRecord,
 };
+use tokio::time::timeout;
 use towpath_connector::outgoing;
 use towpath_core::{Batch, BoxError, Failure, Headers, Peer, Reach, Sink, Verdicts, Written};
 use towpath_options::InvalidOptions;
@@ -26,6 +28,8 @@ use deliveries::{Deliveries, Ticket};
 
 /// How long to wait for room in the client until it is looked for again.
 const ROOM_AGAIN: Duration = Duration::from_millis(100);
+/// How long a batch waits until somebody looks whether the brokers are there.
+const LOOK: Duration = Duration::from_millis(500);
 
 /// Sends records to topics, each confirmed by all replicas that are in sync.
 ///
@@ -80,9 +84,26 @@ impl KafkaSink {
         if let Some(client) = client.as_ref().filter(|client| !client.is_lost()) {
             return Ok(client.clone());
         }
-        let new = Arc::new(Client::new(&self.0.options, &self.0.reach)?);
+        let new = Arc::new(Client::new(&self.0.options)?);
         *client = Some(new.clone());
         Ok(new)
+    }
+
+    /// Waits, and says meanwhile that the brokers are away, where they are.
+    async fn watched<R>(&self, client: &Client, waiting: impl Future<Output = R>) -> R {
+        let mut waiting = pin!(waiting);
+        let mut is_told = false;
+        loop {
+            match timeout(LOOK, waiting.as_mut()).await {
+                Ok(done) => return done,
+                Err(_) if is_told => {}
+                Err(_) => {
+                    let away = client.away();
+                    is_told = away.is_some();
+                    away.inspect(|away| self.0.reach.failed(&away.to_string()));
+                }
+            }
+        }
     }
 
     /// Hands records to the client, in their order; each gets its answer in `deliveries`.
@@ -117,7 +138,7 @@ impl KafkaSink {
                 _ => return Err(Code::InvalidTopic),
             }
             record = back;
-            drop(tokio::time::timeout(ROOM_AGAIN, room).await);
+            drop(timeout(ROOM_AGAIN, room).await);
         }
     }
 }
@@ -136,8 +157,11 @@ impl<T: Into<Record> + Send + 'static> Sink<T> for KafkaSink {
             .map(|(item, added)| Sendable::new(item.into(), added))
             .collect();
         let deliveries = Deliveries::new(records.len());
-        self.send(&client, &records, &deliveries).await;
-        let answers = deliveries.all().await;
+        let sending = async {
+            self.send(&client, &records, &deliveries).await;
+            deliveries.all().await
+        };
+        let answers = self.watched(&client, sending).await;
         Ok(self.verdicts(&records, answers))
     }
 

@@ -2,6 +2,7 @@
 
 #[cfg(test)]
 #[path = "support/client.rs"]
+#[expect(dead_code, reason = "not every test looks at everything")]
 mod client;
 
 use std::{

@@ -52,6 +52,15 @@ pub(crate) struct Link {
     is_busy: bool,
 }
 
+/// A call that was sent.
+pub(crate) struct Started<T>(MaybeDone<BoxFuture<'static, Result<T, Error>>>);
+
+impl<T> Started<T> {
+    pub(crate) async fn answer(self) -> Result<T, Error> {
+        answer(self.0).await
+    }
+}
+
 // === impl Dialer ===
 
 impl Dialer {
@@ -230,6 +239,19 @@ impl Link {
                 return Err(failed);
             }
         }
+    }
+
+    /// Sends a call, for its [answer](Started::answer) to be awaited by [`call`](Self::call).
+    /// The connection is busy until then.
+    pub(crate) async fn start<T>(
+        &mut self,
+        call: BoxFuture<'static, Result<T, Error>>,
+    ) -> Started<T> {
+        self.is_busy = true;
+        let mut window = [(0, maybe_done(call))];
+        send(&mut window).await;
+        let [(_, call)] = window;
+        Started(call)
     }
 
     pub(crate) fn failed(&self, setting: &str, error: &Error) -> PostgresError {

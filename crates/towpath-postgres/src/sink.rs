@@ -135,6 +135,7 @@ impl<T: Send + Sync + 'static> PostgresSink<T> {
             None => Session::open(&mut self.dialer, &self.options).await?,
         };
         let name = self.name.as_deref();
+        session.begin().await;
         job.encode(&session.columns, &self.options, &*self.write, name);
         let rejected = job.put(&mut session).await?;
         self.session = Some(session);
@@ -277,7 +278,7 @@ impl<T> Job<T> {
             return Ok(Vec::new());
         };
         let rows = work.rows.all();
-        if rows.is_empty() {
+        if rows.is_empty() && !session.has_begun() {
             return Ok(Vec::new());
         }
         let mut backoff = Backoff::new(Duration::from_millis(5), Duration::from_millis(500));

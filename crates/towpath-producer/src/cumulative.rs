@@ -176,17 +176,38 @@ impl Offsets {
     pub fn hand_out(&self, partition: u32, offset: u64) -> Result<CumulativeToken, WatermarkError> {
         let at = self.0.begun.elapsed();
         let mut state = self.lock();
-        let generation = state.assigned.get(&partition).copied();
-        let generation = generation.ok_or(WatermarkError::NotAssigned {
-            partition,
-            generation: 0,
-        })?;
+        let generation = state.generation(partition)?;
         state.marks.emitted(partition, generation, offset, at)?;
         Ok(CumulativeToken {
             partition,
             generation,
             offset,
         })
+    }
+
+    /// Takes note of several offsets at once, and puts a token for each behind `tokens`.
+    ///
+    /// # Errors
+    /// Fails with the first offset that [`hand_out`](Self::hand_out) would refuse: those before
+    /// it are handed out, those after it are not.
+    pub fn hand_out_all(
+        &self,
+        partition: u32,
+        offsets: &[u64],
+        tokens: &mut Vec<CumulativeToken>,
+    ) -> Result<(), WatermarkError> {
+        let at = self.0.begun.elapsed();
+        let mut state = self.lock();
+        let generation = state.generation(partition)?;
+        for &offset in offsets {
+            state.marks.emitted(partition, generation, offset, at)?;
+            tokens.push(CumulativeToken {
+                partition,
+                generation,
+                offset,
+            });
+        }
+        Ok(())
     }
 
     /// How many offsets of a partition may be handed out now.
@@ -282,6 +303,15 @@ fn is_final(outcome: &Outcome) -> bool {
 }
 
 impl State {
+    /// The one under which the partition is assigned now.
+    fn generation(&self, partition: u32) -> Result<u64, WatermarkError> {
+        let generation = self.assigned.get(&partition).copied();
+        generation.ok_or(WatermarkError::NotAssigned {
+            partition,
+            generation: 0,
+        })
+    }
+
     fn holds(&self, partition: u32, generation: u64) -> bool {
         self.assigned.get(&partition) == Some(&generation)
     }

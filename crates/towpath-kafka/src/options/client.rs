@@ -43,11 +43,14 @@ impl Common<'_> {
             at_least(self.socket_timeout, 1_000),
         );
         config.set("socket.keepalive.enable", "true");
+        // Brokers that come back may say that there are no brokers yet. The client takes that
+        // literally, and without this it would wait for them for ever.
+        config.set("metadata.recovery.strategy", "rebootstrap");
         let defaults = [
+            // Whenever no broker is left, the client begins anew with this pause.
+            ("reconnect.backoff.ms", "250"),
             // Up to 10 s between attempts to connect is too long for who waits.
             ("reconnect.backoff.max.ms", "2000"),
-            // To begin anew while nobody is there means ten attempts to connect per second.
-            ("metadata.recovery.strategy", "none"),
             // A topic that is created later is found within seconds, not minutes.
             ("topic.metadata.refresh.interval.ms", "10000"),
         ];

@@ -9,7 +9,7 @@ use towpath_options::Problems;
 pub(super) type Owned = (&'static str, &'static str);
 
 /// Those of sources and of sinks.
-const OWNED: [Owned; 24] = [
+const OWNED: [Owned; 25] = [
     ("bootstrap.servers", "brokers"),
     ("metadata.broker.list", "brokers"),
     ("client.id", "client_id"),
@@ -24,6 +24,7 @@ const OWNED: [Owned; 24] = [
     ("ssl.certificate.location", "security.certificate_file"),
     ("ssl.key.location", "security.key_file"),
     ("ssl.key.password", "security.key_password"),
+    ("metadata.recovery.strategy", ""),
     ("enabled_events", ""),
     ("log.queue", ""),
     ("opaque", ""),
@@ -53,6 +54,26 @@ pub(super) fn check(
             }
         }
     });
+}
+
+/// Reports the options that the client does not take, for limits of its own.
+pub(super) fn check_options(config: &ClientConfig, owned: &[Owned], problems: &mut Problems) {
+    if !problems.is_empty() {
+        return;
+    }
+    let Err(refused) = config.create_native_config() else {
+        return;
+    };
+    let KafkaError::ClientConfig(_, reason, name, _) = refused else {
+        return problems.add("", "is refused by the client");
+    };
+    let option = OWNED.iter().chain(owned).find(|(known, _)| *known == name);
+    let path = option.map_or("", |(_, option)| option);
+    if is_secret(&name) {
+        problems.add(path, "is refused by the client");
+    } else {
+        problems.add(path, reason);
+    }
 }
 
 fn check_one(name: &str, value: &str, problems: &mut Problems) {

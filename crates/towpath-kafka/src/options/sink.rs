@@ -83,7 +83,7 @@ pub enum Compression {
 }
 
 /// What is set from options, or must be as it is for what this sink promises.
-const OWNED: [Owned; 22] = [
+const OWNED: [Owned; 25] = [
     ("compression.codec", "compression"),
     ("compression.type", "compression"),
     ("linger.ms", "linger"),
@@ -102,6 +102,9 @@ const OWNED: [Owned; 22] = [
     ("message.send.max.retries", ""),
     ("enable.gapless.guarantee", ""),
     ("transactional.id", ""),
+    ("max.in.flight", ""),
+    ("max.in.flight.requests.per.connection", ""),
+    ("queuing.strategy", ""),
     ("delivery.report.only.error", ""),
     ("dr_cb", ""),
     ("dr_msg_cb", ""),
@@ -239,6 +242,7 @@ impl KafkaSinkOptions {
             problems.add("buffer_messages", "must be at most 10 000 000");
         }
         properties::check(&self.properties, &OWNED, &mut problems);
+        properties::check_options(&self.config(), &OWNED, &mut problems);
         problems.into_result()
     }
 

@@ -52,15 +52,16 @@ pub struct KafkaSourceOptions {
     /// (10 s); then it is let go, and late outcomes are stale.
     #[serde(with = "duration")]
     pub revoke_deadline: Duration,
-    /// The least time between two commits (100 ms); the first comes at once.
+    /// The least time between two commits (50 ms); the first comes at once.
     #[serde(with = "duration")]
     pub commit_every: Duration,
     /// How long to wait until a commit is confirmed (10 s).
     #[serde(with = "duration")]
     pub commit_timeout: Duration,
-    /// The most messages of a partition beyond its last commit (10 000).
+    /// The most messages of a partition beyond its last commit (50 000); it commits early when half
+    /// of them are handed out.
     pub max_uncommitted: NonZeroUsize,
-    /// What is fetched ahead of each partition, in bytes (1 MiB); one fetch goes beyond.
+    /// What is fetched ahead of each partition, in bytes (4 MiB); one fetch goes beyond.
     #[serde(with = "bytes")]
     pub fetch_ahead: u64,
     /// The pause before a message that was given back is delivered again (100 ms); it
@@ -159,10 +160,10 @@ impl Default for KafkaSourceOptions {
             session_timeout: seconds(15),
             rebalance_timeout: seconds(60),
             revoke_deadline: seconds(10),
-            commit_every: Duration::from_millis(100),
+            commit_every: Duration::from_millis(50),
             commit_timeout: seconds(10),
-            max_uncommitted: NonZeroUsize::new(10_000).expect("10 000 is not zero"),
-            fetch_ahead: 1024 * 1024,
+            max_uncommitted: NonZeroUsize::new(50_000).expect("50 000 is not zero"),
+            fetch_ahead: 4 * 1024 * 1024,
             first_retry: Duration::from_millis(100),
             max_retry: seconds(30),
             figures_every: seconds(2),
@@ -303,6 +304,7 @@ impl KafkaSourceOptions {
             problems.add("fetch_ahead", "must be at least 1KiB");
         }
         properties::check(&self.properties, &OWNED, &mut problems);
+        properties::check_options(&self.config(), &OWNED, &mut problems);
         problems.into_result()
     }
 
@@ -391,7 +393,7 @@ impl KafkaSourceOptions {
         }
         let defaults = [
             // A fetch that found the queue full is tried again soon, not after a second.
-            ("fetch.queue.backoff.ms", "10"),
+            ("fetch.queue.backoff.ms", "5"),
             ("fetch.wait.max.ms", "250"),
             ("coordinator.query.interval.ms", "10000"),
         ];

@@ -1,7 +1,7 @@
 //! The client of a sink, and its thread.
 
 use std::{
-    sync::{Arc, atomic::Ordering::Acquire, mpsc},
+    sync::{Arc, mpsc},
     thread,
     time::Duration,
 };
@@ -11,10 +11,9 @@ use rdkafka::{
     producer::{BaseRecord, Producer as _, ThreadedProducer},
 };
 use tokio::sync::futures::Notified;
-use towpath_core::Reach;
 
 use super::{context::Context, deliveries::Ticket};
-use crate::{KafkaError, KafkaSinkOptions};
+use crate::{KafkaError, KafkaSinkOptions, error::not_made};
 
 /// How long the end waits for the client.
 const CLOSE: Duration = Duration::from_secs(3);
@@ -29,25 +28,22 @@ pub(super) struct Client {
 // === impl Client ===
 
 impl Client {
-    pub(super) fn new(options: &KafkaSinkOptions, reach: &Reach) -> Result<Self, KafkaError> {
-        let context = Context::new(options, reach);
+    pub(super) fn new(options: &KafkaSinkOptions) -> Result<Self, KafkaError> {
+        let context = Context::new(options);
         let created = options.config().create_with_context(context);
-        let producer = created.map_err(|error| {
-            // Its own text shows the value of a property that is refused.
-            let reason = match &error {
-                ClientError::ClientConfig(_, reason, name, _) => {
-                    format!("property {name}: {reason}")
-                }
-                other => other.to_string(),
-            };
-            let reason = options.security.scrub(&reason);
-            KafkaError::Client { reason }
-        })?;
+        let (brokers, security) = (&options.brokers, &options.security);
+        let producer = created.map_err(|error| not_made(&error, brokers, security))?;
         Ok(Self { producer })
     }
 
+    /// Whether the client can never send anything again.
     pub(super) fn is_lost(&self) -> bool {
-        self.context().is_lost.load(Acquire)
+        self.producer.client().fatal_error().is_some()
+    }
+
+    /// Why nothing can be sent.
+    pub(super) fn away(&self) -> Option<KafkaError> {
+        self.context().away()
     }
 
     /// When there may be room again: to be made before it is looked for.

@@ -2,9 +2,11 @@
 
 use std::sync::{
     Mutex,
-    atomic::{AtomicBool, Ordering::Release},
+    atomic::{AtomicBool, Ordering::Relaxed},
 };
 
+use super::deliveries::Ticket;
+use crate::{KafkaError, KafkaSinkOptions, error::About, lock::lock};
 use rdkafka::{
     ClientContext,
     error::{KafkaError as ClientError, RDKafkaErrorCode as Code},
@@ -12,19 +14,16 @@ use rdkafka::{
     producer::ProducerContext,
 };
 use tokio::sync::Notify;
-use towpath_core::Reach;
-
-use super::deliveries::Ticket;
-use crate::{KafkaError, KafkaSinkOptions, error::About, lock::lock};
 
 /// What the client of a sink calls back, on its thread.
 pub(super) struct Context {
     options: KafkaSinkOptions,
-    reach: Reach,
     /// What one broker said last.
     last: Mutex<Option<String>>,
-    /// The client cannot go on.
-    pub(super) is_lost: AtomicBool,
+    /// Why no broker can be reached. Nothing to worry about while there is nothing to send:
+    /// brokers end connections that are idle.
+    away: Mutex<Option<KafkaError>>,
+    is_away: AtomicBool,
     /// Something was reported: there may be room.
     pub(super) room: Notify,
 }
@@ -32,13 +31,29 @@ pub(super) struct Context {
 // === impl Context ===
 
 impl Context {
-    pub(super) fn new(options: &KafkaSinkOptions, reach: &Reach) -> Self {
+    pub(super) fn new(options: &KafkaSinkOptions) -> Self {
         Self {
             options: options.clone(),
-            reach: reach.clone(),
             last: Mutex::default(),
-            is_lost: AtomicBool::new(false),
+            away: Mutex::default(),
+            is_away: AtomicBool::new(false),
             room: Notify::new(),
+        }
+    }
+
+    /// Why nothing can be sent, since something was sent last.
+    pub(super) fn away(&self) -> Option<KafkaError> {
+        lock(&self.away).clone()
+    }
+
+    fn set_away(&self, error: KafkaError) {
+        *lock(&self.away) = Some(error);
+        self.is_away.store(true, Relaxed);
+    }
+
+    fn is_back(&self) {
+        if self.is_away.swap(false, Relaxed) {
+            *lock(&self.away) = None;
         }
     }
 }
@@ -63,14 +78,11 @@ impl ClientContext for Context {
                 *lock(&self.last) = Some(reason.clone());
                 KafkaError::Refused { brokers, reason }
             }
-            About::Client => {
-                self.is_lost.store(true, Release);
-                KafkaError::Client { reason }
-            }
+            About::Client => KafkaError::Client { reason },
             // Topics are told by the reports of their records.
             About::Topic | About::Group | About::Start | About::Nothing => return,
         };
-        self.reach.failed(&error.to_string());
+        self.set_away(error);
     }
 }
 
@@ -79,7 +91,10 @@ impl ProducerContext for Context {
 
     fn delivery(&self, report: &DeliveryResult<'_>, ticket: Box<Ticket>) {
         let answer = match report {
-            Ok(_) => Ok(()),
+            Ok(_) => {
+                self.is_back();
+                Ok(())
+            }
             Err((error, _)) => Err(error.rdkafka_error_code().unwrap_or(Code::Fail)),
         };
         ticket.answer(answer);

@@ -9,8 +9,7 @@ use super::{
     commits::GroupCommits,
     group::Group,
     membership::Membership,
-    parking::{Kept, Parked},
-    partitions::InFlight,
+    parking::{Kept, Parked, Run},
 };
 use crate::lock::lock;
 
@@ -18,15 +17,10 @@ use crate::lock::lock;
 #[derive(Debug)]
 pub struct KafkaToken {
     place: CumulativeToken,
-    state: State,
-}
-
-#[derive(Debug)]
-enum State {
-    /// May be delivered again.
-    Kept { kept: Box<Kept>, counted: InFlight },
-    /// Its outcome could not be told so far.
-    Told { counted: InFlight },
+    /// The messages that came together with this one.
+    run: Arc<Run>,
+    /// Where it is among them; none once its outcome was told in vain: it may not come again.
+    index: Option<usize>,
 }
 
 /// Tells the group how far everything is settled, and has delivered again what was given back.
@@ -38,22 +32,21 @@ pub struct KafkaAcknowledger {
     /// On their way: kept here, should the way be cut off.
     told: Vec<(CumulativeToken, Outcome)>,
     /// As long as these are on their way, their partitions are held.
-    counted: Vec<InFlight>,
+    runs: Vec<Arc<Run>>,
     parked: usize,
 }
 
 // === impl KafkaToken ===
 
 impl KafkaToken {
-    pub(super) fn new(place: CumulativeToken, kept: Kept, counted: InFlight) -> Self {
-        let kept = Box::new(kept);
-        let state = State::Kept { kept, counted };
-        Self { place, state }
+    pub(super) fn new(place: CumulativeToken, run: Arc<Run>, index: usize) -> Self {
+        let index = Some(index);
+        Self { place, run, index }
     }
 
-    fn told(place: CumulativeToken, counted: InFlight) -> Self {
-        let state = State::Told { counted };
-        Self { place, state }
+    fn told(place: CumulativeToken, run: Arc<Run>) -> Self {
+        let index = None;
+        Self { place, run, index }
     }
 }
 
@@ -67,35 +60,35 @@ impl KafkaAcknowledger {
             _membership: membership,
             commits,
             told: Vec::new(),
-            counted: Vec::new(),
+            runs: Vec::new(),
             parked: 0,
         }
     }
 
     fn sort(&mut self, token: KafkaToken, outcome: Outcome) {
-        let KafkaToken { place, state } = token;
-        let counted = match (state, &outcome) {
-            (
-                State::Kept { kept, counted },
-                Outcome::Retry {
-                    after,
-                    attempts,
-                    trace,
-                },
-            ) => match self.park(place, *kept, *after, *attempts, trace.as_deref()) {
-                Ok(()) => return,
-                Err(place) => return self.tell(place, counted, outcome),
+        let KafkaToken { place, run, index } = token;
+        let kept = index.and_then(|index| run.kept.get(index));
+        let (
+            Some(kept),
+            Outcome::Retry {
+                after,
+                attempts,
+                trace,
             },
-            (State::Kept { counted, .. } | State::Told { counted }, _) => counted,
+        ) = (kept, &outcome)
+        else {
+            return self.tell(place, run, outcome);
         };
-        self.tell(place, counted, outcome);
+        if let Err(place) = self.park(place, kept, *after, *attempts, trace.as_deref()) {
+            self.tell(place, run, outcome);
+        }
     }
 
     /// Parks a message, unless its partition goes away or the source is at its end.
     fn park(
         &mut self,
         place: CumulativeToken,
-        mut kept: Kept,
+        kept: &Kept,
         after: Duration,
         attempts: u32,
         trace: Option<&Headers>,
@@ -105,20 +98,20 @@ impl KafkaAcknowledger {
         if !keeps || parking.is_closed() {
             return Err(place);
         }
+        let mut kept = kept.apart();
         kept.tried(attempts, trace);
         let options = &self.group.options;
         let pause = kept.pause(options.first_retry, options.max_retry);
-        let parked = Parked { place, kept };
-        parking.park(parked, after.max(pause));
+        parking.park(Parked { place, kept }, after.max(pause));
         drop(parking);
         self.parked += 1;
         self.group.wake.notify_one();
         Ok(())
     }
 
-    fn tell(&mut self, place: CumulativeToken, counted: InFlight, outcome: Outcome) {
+    fn tell(&mut self, place: CumulativeToken, run: Arc<Run>, outcome: Outcome) {
         self.told.push((place, outcome));
-        self.counted.push(counted);
+        self.runs.push(run);
     }
 
     async fn settle_told(&mut self) -> Result<Settled, BoxError> {
@@ -126,7 +119,7 @@ impl KafkaAcknowledger {
             return Ok(Settled::default());
         }
         let settled = self.commits.settle(&mut self.told).await?;
-        self.counted.clear();
+        self.runs.clear();
         Ok(settled)
     }
 }
@@ -139,9 +132,9 @@ impl Acknowledger for KafkaAcknowledger {
             self.sort(token, outcome);
         }
         let settled = self.settle_told().await;
-        let left = self.told.drain(..).zip(self.counted.drain(..));
+        let left = self.told.drain(..).zip(self.runs.drain(..));
         let settled = settled.inspect_err(|_| {
-            let back = |((place, outcome), counted)| (KafkaToken::told(place, counted), outcome);
+            let back = |((place, outcome), run)| (KafkaToken::told(place, run), outcome);
             run.extend(left.map(back));
         })?;
         let parked = mem::take(&mut self.parked);

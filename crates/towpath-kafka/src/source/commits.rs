@@ -3,7 +3,10 @@
 //! The client tells the result of a commit only to whoever waits for it: a commit without
 //! waiting ends in silence. So a thread of its own waits.
 
-use std::{sync::Arc, time::Duration};
+use std::{
+    sync::{Arc, atomic::Ordering::Relaxed},
+    time::Duration,
+};
 
 use rdkafka::{
     Offset, TopicPartitionList,
@@ -25,8 +28,8 @@ const PAUSE: Duration = Duration::from_millis(100);
 
 /// Positions to commit, and who wants to know what became of them.
 pub(super) struct Job {
-    commits: Vec<Commit>,
-    reply: oneshot::Sender<KafkaResult<()>>,
+    pub(super) commits: Vec<Commit>,
+    pub(super) reply: oneshot::Sender<KafkaResult<()>>,
 }
 
 /// Hands commits to the thread that waits for them.
@@ -101,7 +104,8 @@ impl GroupCommits {
         Self { group, last: None }
     }
 
-    /// Waits until it is time again, or a partition goes away.
+    /// Waits until it is time again, or there is no time: much is handed out since the last
+    /// commit, or a partition goes away.
     async fn pace(&self) {
         let Some(last) = self.last else {
             return;
@@ -111,9 +115,15 @@ impl GroupCommits {
         if is_revoking || self.group.stops() {
             return;
         }
+        let due = async {
+            while !self.group.is_due() {
+                self.group.due.notified().await;
+            }
+        };
         tokio::select! {
             () = sleep_until(last + self.group.options.commit_every) => {}
             () = hurry => {}
+            () = due => {}
         }
     }
 
@@ -153,6 +163,7 @@ impl Committer for GroupCommits {
         // What is settled has made room.
         self.group.wake.notify_one();
         self.pace().await;
+        self.group.uncommitted.store(0, Relaxed);
         let deadline = Instant::now() + self.group.options.commit_timeout;
         loop {
             let reason = match timeout_at(deadline, self.attempt(commits)).await {

@@ -26,7 +26,7 @@ use super::{
     context::{Consumer, Context, Rebalance, assign, unassign},
     group::Group,
 };
-use crate::{KafkaError, lock::lock};
+use crate::{KafkaError, error::not_made, lock::lock};
 
 /// How long the thread waits for events at most: stopping and deadlines are seen by then.
 const TICK: Duration = Duration::from_millis(100);
@@ -49,11 +49,7 @@ pub(super) fn run(group: &Arc<Group>) {
     let mut backoff = Backoff::new(Duration::from_millis(500), Duration::from_secs(30));
     while !group.stops() {
         let born = Instant::now();
-        let life = catch_unwind(AssertUnwindSafe(|| live(group)));
-        let ended = life.unwrap_or_else(|panic| {
-            let reason = Panicked::from_payload(panic).to_string();
-            Err(KafkaError::Client { reason })
-        });
+        let ended = live(group);
         end(group);
         if let Err(error) = ended {
             lock(&group.troubles).set_client(error);
@@ -96,21 +92,18 @@ fn live(group: &Arc<Group>) -> Result<(), KafkaError> {
                 reason: error.to_string(),
             })?;
         *lock(&group.jobs) = Some(sender);
-        let served = serve(group, &consumer);
+        let served = catch_unwind(AssertUnwindSafe(|| serve(group, &consumer)));
         close(group, &consumer, || committing.is_finished());
-        served
+        served.unwrap_or_else(|panic| {
+            let reason = Panicked::from_payload(panic).to_string();
+            Err(KafkaError::Client { reason })
+        })
     })
 }
 
 fn client_error(group: &Group, error: &ClientError) -> KafkaError {
-    // Its own text shows the value of a property that is refused.
-    let reason = match error {
-        ClientError::ClientConfig(_, reason, name, _) => format!("property {name}: {reason}"),
-        other => other.to_string(),
-    };
-    KafkaError::Client {
-        reason: group.options.security.scrub(&reason),
-    }
+    let options = &group.options;
+    not_made(error, &options.brokers, &options.security)
 }
 
 /// Lets go of everything: what is in flight is of the past, and so are its commits.
@@ -144,8 +137,9 @@ fn serve(group: &Arc<Group>, consumer: &Arc<Consumer>) -> Result<(), KafkaError>
             TICK
         };
         poll(consumer, tick).map_err(fatal)?;
-        if let Some(error) = lock(&group.troubles).take_fatal() {
-            return Err(error);
+        if let Some((_, reason)) = consumer.client().fatal_error() {
+            let reason = group.options.security.scrub(&reason);
+            return Err(KafkaError::Client { reason });
         }
         if revocation.is_none() {
             revocation = answer(group, consumer)?;
@@ -158,11 +152,10 @@ fn serve(group: &Arc<Group>, consumer: &Arc<Consumer>) -> Result<(), KafkaError>
     Ok(())
 }
 
-/// Waits for an event. Errors come by the context, with their texts, but for fatal ones.
+/// Waits for an event. Errors come by the context, with their texts.
 fn poll(consumer: &Consumer, tick: Duration) -> KafkaResult<()> {
     match consumer.poll(tick) {
         Some(Ok(stray)) => put_back(consumer, &stray),
-        Some(Err(fatal @ ClientError::MessageConsumptionFatal(_))) => Err(fatal),
         Some(Err(_)) | None => Ok(()),
     }
 }

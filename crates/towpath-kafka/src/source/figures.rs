@@ -83,7 +83,7 @@ mod tests {
             (3, [0, 1000, 1000, 0]),
         ]);
         let mut held = held(&[0, 1, 2]);
-        drop(held.hand_out(0, 29));
+        drop(held.hand_out(0, 1, 29));
         assert_eq!(lag(&figures, &held, Start::Earliest), Some(70 + 5 + 20));
         assert_eq!(lag(&figures, &held, Start::Latest), Some(70 + 5));
     }

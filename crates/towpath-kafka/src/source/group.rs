@@ -5,7 +5,10 @@ use std::{
     fmt,
     sync::{
         Arc, Mutex,
-        atomic::{AtomicBool, Ordering::Acquire},
+        atomic::{
+            AtomicBool, AtomicUsize,
+            Ordering::{Acquire, Relaxed},
+        },
     },
 };
 
@@ -41,6 +44,10 @@ pub(super) struct Group {
     pub(super) lag: Lag,
     /// Something may be there to be received.
     pub(super) wake: Notify,
+    /// How many messages were handed out since the last commit began.
+    pub(super) uncommitted: AtomicUsize,
+    /// That many that the next commit is due, however short ago the last one was.
+    pub(super) due: Notify,
     /// A partition goes away: what is settled of it is committed at once.
     pub(super) hurry: Notify,
     /// The source is at its end.
@@ -72,6 +79,8 @@ impl Group {
             lag: Lag::default(),
             wake: Notify::new(),
             hurry: Notify::new(),
+            uncommitted: AtomicUsize::new(0),
+            due: Notify::new(),
             is_stopping: AtomicBool::new(false),
             is_closing: AtomicBool::new(false),
         }
@@ -79,6 +88,20 @@ impl Group {
 
     pub(super) fn stops(&self) -> bool {
         self.is_stopping.load(Acquire)
+    }
+
+    /// Counts messages that were handed out.
+    pub(super) fn note_handed_out(&self, count: usize) {
+        self.uncommitted.fetch_add(count, Relaxed);
+        if self.is_due() {
+            self.due.notify_one();
+        }
+    }
+
+    /// Whether to commit without waiting: half of what may be handed out is. The other half
+    /// lasts until the commit is done.
+    pub(super) fn is_due(&self) -> bool {
+        self.uncommitted.load(Relaxed) >= self.options.max_uncommitted.get().div_ceil(2)
     }
 
     /// The partitions of a list, by their numbers.
@@ -107,6 +130,9 @@ impl Group {
             let reason = "the group assigned a partition that is beyond counting".to_owned();
             return Err(KafkaError::Client { reason });
         }
+        // A queue that ends after its successor has begun would take the wake-ups with it.
+        let known: Vec<_> = numbers.iter().map(|(number, _)| *number).collect();
+        self.drop_queues(&known);
         let mut queues = Vec::new();
         for (number, place) in numbers {
             queues.push((number, self.queue(consumer, place)?));
@@ -144,14 +170,17 @@ impl Group {
 
     /// Hands out nothing more of these partitions, and lets go of what waits of them.
     pub(super) fn begin_revoke(&self, numbers: &[u32]) {
-        let gone: Vec<_> = {
-            let mut queues = lock(&self.queues);
-            numbers.iter().filter_map(|n| queues.remove(n)).collect()
-        };
-        drop(gone);
+        self.drop_queues(numbers);
         lock(&self.partitions).begin_revoke(numbers);
         lock(&self.parking).forget(numbers);
         self.hurry.notify_waiters();
+    }
+
+    fn drop_queues(&self, numbers: &[u32]) {
+        let mut queues = lock(&self.queues);
+        let gone: Vec<_> = numbers.iter().filter_map(|n| queues.remove(n)).collect();
+        drop(queues);
+        drop(gone);
     }
 
     /// Ends the assignments of these partitions: what is told of them from now on is stale.

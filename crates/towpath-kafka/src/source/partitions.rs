@@ -53,9 +53,12 @@ pub(super) struct Held {
     in_flight: Arc<AtomicUsize>,
 }
 
-/// Counts a message as in flight until it is dropped.
+/// Counts messages as in flight until it is dropped.
 #[derive(Debug)]
-pub(super) struct InFlight(Arc<AtomicUsize>);
+pub(super) struct InFlight {
+    held: Arc<AtomicUsize>,
+    count: usize,
+}
 
 // === impl Partitions ===
 
@@ -104,18 +107,18 @@ impl Partitions {
         held.is_some_and(|held| held.generation == generation)
     }
 
-    /// Counts an offset that was handed out.
-    pub(super) fn hand_out(&mut self, number: u32, offset: u64) -> Option<(u64, InFlight)> {
+    /// Counts so many messages that were handed out, the last of them with this offset.
+    pub(super) fn hand_out(&mut self, number: u32, count: usize, last: u64) -> Option<InFlight> {
         let held = self.held.get_mut(&number)?;
-        held.next = Some(offset.saturating_add(1));
-        Some((held.generation, InFlight::new(&held.in_flight)))
+        held.next = Some(last.saturating_add(1));
+        Some(InFlight::new(&held.in_flight, count))
     }
 
     /// Counts a message that is handed out again, if its assignment goes on.
     pub(super) fn hand_out_again(&self, number: u32, generation: u64) -> Option<InFlight> {
         let held = self.held.get(&number)?;
         let goes_on = held.generation == generation && !held.revoking;
-        goes_on.then(|| InFlight::new(&held.in_flight))
+        goes_on.then(|| InFlight::new(&held.in_flight, 1))
     }
 
     /// Nothing more of these is handed out.
@@ -146,15 +149,16 @@ impl Partitions {
 // === impl InFlight ===
 
 impl InFlight {
-    fn new(count: &Arc<AtomicUsize>) -> Self {
-        count.fetch_add(1, Relaxed);
-        Self(count.clone())
+    fn new(held: &Arc<AtomicUsize>, count: usize) -> Self {
+        held.fetch_add(count, Relaxed);
+        let held = held.clone();
+        Self { held, count }
     }
 }
 
 impl Drop for InFlight {
     fn drop(&mut self) {
-        self.0.fetch_sub(1, AcqRel);
+        self.held.fetch_sub(self.count, AcqRel);
     }
 }
 
@@ -197,11 +201,12 @@ mod tests {
     fn what_is_in_flight_counts_until_it_is_dropped_also_where_nobody_settles_it() {
         let mut partitions = Partitions::default();
         let generation = partitions.assign(0, place(0));
-        let (_, one) = partitions.hand_out(0, 5).unwrap();
-        let two = partitions.hand_out_again(0, generation).unwrap();
-        assert_eq!(partitions.in_flight(&[0, 3]), 2);
-        drop(one);
+        let two = partitions.hand_out(0, 2, 5).unwrap();
+        let again = partitions.hand_out_again(0, generation).unwrap();
+        assert_eq!(partitions.in_flight(&[0, 3]), 3);
         drop(two);
+        assert_eq!(partitions.in_flight(&[0, 3]), 1);
+        drop(again);
         assert_eq!(partitions.in_flight(&[0]), 0);
         assert_eq!(partitions.get(0).unwrap().next, Some(6));
     }

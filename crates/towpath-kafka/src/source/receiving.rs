@@ -1,6 +1,6 @@
 //! Takes messages out of the queues of the partitions, as many as are wanted.
 
-use std::{panic::catch_unwind, sync::Arc, time::Duration};
+use std::{fmt::Write as _, panic::catch_unwind, sync::Arc, time::Duration};
 
 use bytes::{Bytes, BytesMut};
 use rdkafka::{
@@ -15,10 +15,16 @@ use towpath_producer::cumulative::CumulativeToken;
 use super::{
     KafkaToken,
     group::{Group, Queue},
-    parking::Kept,
+    parking::{Kept, Run},
     partitions::{InFlight, Partitions, Place},
 };
 use crate::{KafkaHeaders, KafkaRecord, lock::lock};
+
+/// How many messages are taken out of one queue at once.
+const RUN: usize = 256;
+/// The same in bytes; the last one may go beyond. Whoever has one message keeps those that came
+/// with it: this bounds how much.
+const RUN_BYTES: usize = 64 * 1024;
 
 /// Takes what is there, up to what is wanted; returns how many.
 ///
@@ -58,7 +64,8 @@ fn take_due(group: &Group, intake: &mut Intake<KafkaRecord, KafkaToken>) {
         if let Some(counted) = again {
             let mut kept = parked.kept;
             kept.deliveries = kept.deliveries.saturating_add(1);
-            deliver(intake, place, kept, counted);
+            let kept = vec![kept];
+            deliver(intake, vec![place], Run::new(kept, counted));
         }
     }
 }
@@ -70,41 +77,60 @@ fn take_new(
     intake: &mut Intake<KafkaRecord, KafkaToken>,
 ) -> usize {
     let room = intake.room().min(group.offsets.room(number));
-    let mut taken = 0;
-    while taken < room {
+    let mut messages = poll(queue, room);
+    let offsets: Vec<_> = messages.iter().map(offset).collect();
+    let (places, counted) = hand_out(group, number, &offsets);
+    let Some(counted) = counted else {
+        return 0;
+    };
+    // The assignment of the others is over.
+    messages.truncate(places.len());
+    let kept = keep(&queue.place, number, &messages);
+    group.note_handed_out(places.len());
+    deliver(intake, places, Run::new(kept, counted))
+}
+
+/// Takes messages out of a queue: as many as there is room for, unless they are large.
+fn poll(queue: &Queue, room: usize) -> Vec<BorrowedMessage<'_>> {
+    let (mut messages, mut bytes) = (Vec::with_capacity(room.min(RUN)), 0);
+    while messages.len() < room.min(RUN) && bytes < RUN_BYTES {
         match queue.messages.poll(Duration::ZERO) {
             Some(Ok(message)) => {
-                if let Some((place, counted)) = hand_out(group, number, offset(&message)) {
-                    let record = record(&queue.place, &message);
-                    deliver(intake, place, first(number, record), counted);
-                    taken += 1;
-                }
+                bytes += message.payload_len() + message.key_len();
+                messages.push(message);
             }
             // The context has noted it, with its text.
             Some(Err(_)) => {}
             None => break,
         }
     }
-    taken
+    messages
 }
 
 fn offset(message: &BorrowedMessage<'_>) -> u64 {
     u64::try_from(message.offset()).unwrap_or_default()
 }
 
-/// Takes note of a message; none where its assignment is over.
-fn hand_out(group: &Group, number: u32, offset: u64) -> Option<(CumulativeToken, InFlight)> {
+/// Takes note of messages; those have no place whose assignment is over.
+pub(super) fn hand_out(
+    group: &Group,
+    number: u32,
+    offsets: &[u64],
+) -> (Vec<CumulativeToken>, Option<InFlight>) {
+    let mut places = Vec::with_capacity(offsets.len());
     let mut partitions = lock(&group.partitions);
-    let place = match group.offsets.hand_out(number, offset) {
-        // The partition was cut off, or is read once more: what is in flight is of the past.
-        Err(WatermarkError::NotAscending { .. }) => {
-            begin_anew(group, &mut partitions, number)?;
-            group.offsets.hand_out(number, offset)
+    let mut handed = group.offsets.hand_out_all(number, offsets, &mut places);
+    // The partition was cut off, or is read once more: what is in flight is of the past.
+    while let Err(WatermarkError::NotAscending { .. }) = handed {
+        if begin_anew(group, &mut partitions, number).is_none() {
+            break;
         }
-        other => other,
-    };
-    let (_, counted) = partitions.hand_out(number, offset)?;
-    Some((place.ok()?, counted))
+        let rest = &offsets[places.len()..];
+        handed = group.offsets.hand_out_all(number, rest, &mut places);
+    }
+    let last = places.last().map(CumulativeToken::offset);
+    let counted = last.and_then(|last| partitions.hand_out(number, places.len(), last));
+    (places, counted)
 }
 
 fn begin_anew(group: &Group, partitions: &mut Partitions, number: u32) -> Option<()> {
@@ -114,21 +140,24 @@ fn begin_anew(group: &Group, partitions: &mut Partitions, number: u32) -> Option
 
 fn deliver(
     intake: &mut Intake<KafkaRecord, KafkaToken>,
-    place: CumulativeToken,
-    kept: Kept,
-    counted: InFlight,
-) {
-    let (record, origin) = (kept.record.clone(), kept.origin.clone());
-    let token = KafkaToken::new(place, kept, counted);
-    intake.push(Delivery::new(record, token).with_origin(origin));
+    places: Vec<CumulativeToken>,
+    run: Run,
+) -> usize {
+    let run = Arc::new(run);
+    let delivered = run.kept.len().min(places.len());
+    for (index, (kept, place)) in run.kept.iter().zip(places).enumerate() {
+        let token = KafkaToken::new(place, run.clone(), index);
+        let delivery = Delivery::new(kept.record.clone(), token);
+        intake.push(delivery.with_origin(kept.origin.clone()));
+    }
+    delivered
 }
 
 /// A message that comes for the first time.
-fn first(number: u32, record: KafkaRecord) -> Kept {
+pub(super) fn first(number: u32, record: KafkaRecord, names: &mut Names) -> Kept {
     let headers = record.headers.texts();
-    let identity = format!("{}:{}:{}", record.topic, record.partition, record.offset);
     let origin = Origin::default()
-        .identified(identity)
+        .identified(names.of_offset(record.offset))
         .in_partition(number, record.offset)
         .attempt(attempt_of(&headers, 1))
         .headers(headers);
@@ -139,28 +168,57 @@ fn first(number: u32, record: KafkaRecord) -> Kept {
     }
 }
 
-fn record(place: &Place, message: &BorrowedMessage<'_>) -> KafkaRecord {
-    let (key, payload) = copied(message.key(), message.payload());
-    KafkaRecord {
-        topic: Arc::clone(&place.topic),
-        partition: place.partition,
-        offset: offset(message),
-        key,
-        payload,
-        timestamp_ms: message.timestamp().to_millis(),
-        headers: message.headers().map(headers).unwrap_or_default(),
+/// The identities of the messages of a partition: `topic:partition:offset`.
+pub(super) struct Names {
+    text: String,
+    /// How much of the text all have.
+    common: usize,
+}
+
+impl Names {
+    pub(super) fn of(place: &Place) -> Self {
+        let text = format!("{}:{}:", place.topic, place.partition);
+        let common = text.len();
+        Self { text, common }
+    }
+
+    fn of_offset(&mut self, offset: u64) -> &str {
+        self.text.truncate(self.common);
+        // Writing into a string does not fail.
+        let _written = write!(self.text, "{offset}");
+        &self.text
     }
 }
 
-/// Key and payload in one piece of memory.
-fn copied(key: Option<&[u8]>, payload: Option<&[u8]>) -> (Option<Bytes>, Option<Bytes>) {
-    let length = |bytes: Option<&[u8]>| bytes.map_or(0, <[u8]>::len);
-    let mut all = BytesMut::with_capacity(length(key) + length(payload));
-    all.extend_from_slice(key.unwrap_or_default());
-    all.extend_from_slice(payload.unwrap_or_default());
-    let mut rest = all.freeze();
-    let first = rest.split_to(length(key));
-    (key.map(|_| first), payload.map(|_| rest))
+/// What is kept of messages that come for the first time, with all keys and payloads in one
+/// piece of memory.
+fn keep(place: &Place, number: u32, messages: &[BorrowedMessage<'_>]) -> Vec<Kept> {
+    // Of their own: a count that all runs share would travel between the cores.
+    let topic: Arc<str> = Arc::from(&*place.topic);
+    let sizes = messages
+        .iter()
+        .map(|message| message.payload_len() + message.key_len());
+    let mut all = BytesMut::with_capacity(sizes.sum());
+    for message in messages {
+        all.extend_from_slice(message.key().unwrap_or_default());
+        all.extend_from_slice(message.payload().unwrap_or_default());
+    }
+    let mut all = all.freeze();
+    let mut next = |bytes: Option<&[u8]>| bytes.map(|bytes| all.split_to(bytes.len()));
+    let mut names = Names::of(place);
+    let kept = messages.iter().map(|message| {
+        let record = KafkaRecord {
+            topic: topic.clone(),
+            partition: place.partition,
+            offset: offset(message),
+            key: next(message.key()),
+            payload: next(message.payload()),
+            timestamp_ms: message.timestamp().to_millis(),
+            headers: message.headers().map(headers).unwrap_or_default(),
+        };
+        first(number, record, &mut names)
+    });
+    kept.collect()
 }
 
 /// Values are any bytes. The client panics over a name that is no text, which the protocol

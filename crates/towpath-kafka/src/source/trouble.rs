@@ -18,8 +18,6 @@ pub(super) struct Troubles {
     group: Option<KafkaError>,
     /// Why the last client could not go on, until another one has partitions.
     client: Option<KafkaError>,
-    /// The client cannot go on: it has just said so.
-    fatal: Option<KafkaError>,
     /// What one broker said last.
     last: Option<String>,
     /// How many figures in a row knew of no broker.
@@ -56,7 +54,7 @@ impl Troubles {
                 self.group = Some(KafkaError::Group { group, reason });
             }
             About::Start => self.group = Some(KafkaError::NoPosition { reason }),
-            About::Client => self.fatal = Some(KafkaError::Client { reason }),
+            About::Client => self.client = Some(KafkaError::Client { reason }),
             About::Nothing => return false,
         }
         true
@@ -92,11 +90,6 @@ impl Troubles {
 
     pub(super) fn set_client(&mut self, error: KafkaError) {
         self.client = Some(error);
-    }
-
-    /// The client cannot go on.
-    pub(super) fn take_fatal(&mut self) -> Option<KafkaError> {
-        self.fatal.take()
     }
 
     /// What keeps messages from coming. What keeps some of several topics away is said once,

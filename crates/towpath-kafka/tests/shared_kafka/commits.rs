@@ -7,9 +7,9 @@ use towpath_kafka::{KafkaRecord, KafkaSource};
 use towpath_test::Recorder;
 
 use crate::{
+    broker::topic,
     client,
     pipes::{self, Lock, quick},
-    topic,
 };
 
 /// Where the only partition of a topic is committed.

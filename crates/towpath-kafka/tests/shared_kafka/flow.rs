@@ -6,7 +6,7 @@ use towpath::{BoxError, Flow, Processor, SinkStage, Source};
 use towpath_kafka::{KafkaRecord, KafkaSink, KafkaSinkOptions, KafkaSource, Record};
 use towpath_test::Recorder;
 
-use crate::{client, pipes, topic};
+use crate::{broker::topic, client, pipes};
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn everything_that_is_in_a_topic_comes_once_and_is_committed() {

@@ -6,9 +6,9 @@ use tokio::time::{Instant, sleep};
 use towpath_kafka::{Assignment, KafkaSource, KafkaSourceOptions};
 
 use crate::{
+    broker::topic,
     client,
     pipes::{self, Lock, quick},
-    topic,
 };
 
 fn member(options: KafkaSourceOptions) -> KafkaSource {
@@ -110,7 +110,9 @@ async fn members_come_and_go_all_the_time_and_nothing_is_lost() {
         }
         came.extend(guest.came());
     }
-    let all = || total(&client::committed(&brokers, "g", &topic, 6).unwrap()) == put as i64;
+    let all = || {
+        total(&client::committed(&brokers, "g", &topic, 6).unwrap()) == i64::try_from(put).unwrap()
+    };
     pipes::until_blocking("all are committed", all).await;
     came.extend(stays.came());
     let distinct: BTreeSet<_> = came.iter().copied().collect();
@@ -144,4 +146,35 @@ async fn a_member_that_nobody_asks_for_messages_stays_in_its_group() {
     assert_eq!(lock.came(), (0..300).collect::<Vec<_>>(), "each came once");
     let report = pipes::drained(running).await;
     assert_eq!(report.sources[0].settled.stale, 0, "{report}");
+}
+
+#[tokio::test(flavor = "multi_thread", worker_threads = 2)]
+async fn a_source_that_is_dropped_leaves_its_group_and_keeps_nobody_waiting() {
+    let Some((brokers, topic)) = topic(1) else {
+        return;
+    };
+    client::put_numbers(&brokers, &topic, 1, 0..10);
+    for round in 1..=3 {
+        let lock = Lock::default();
+        let running = lock
+            .pipeline(member(quick(&brokers, "g", &topic)))
+            .start()
+            .await
+            .unwrap();
+        let begun = tokio::time::Instant::now();
+        pipes::until("all came", || lock.came().len() == 10).await;
+        // The session would last for 6 s: a member that just vanishes is waited for.
+        assert!(
+            begun.elapsed() < Duration::from_secs(5),
+            "round {round}: {:?}",
+            begun.elapsed()
+        );
+        let ending = tokio::time::Instant::now();
+        drop(running);
+        assert!(
+            ending.elapsed() < Duration::from_secs(2),
+            "{:?}",
+            ending.elapsed()
+        );
+    }
 }

@@ -11,9 +11,9 @@ use towpath_kafka::{KafkaRecord, KafkaSink, KafkaSinkOptions, KafkaSource, Recor
 use towpath_test::Recorder;
 
 use crate::{
+    broker::{kafka, topic},
     client::{self, Plain},
     pipes::{self, quick},
-    topic,
 };
 
 type Seen = (KafkaRecord, Option<String>, Headers, u32);
@@ -220,9 +220,10 @@ async fn records_to_topics_and_partitions_that_are_not_there_are_refused_by_name
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_topic_that_is_not_there_is_told_by_name_and_found_when_it_is() {
-    let Some(brokers) = crate::brokers() else {
+    let Some(kafka) = kafka() else {
         return;
     };
+    let brokers = kafka.brokers();
     let options = quick(&brokers, "g", "comes-later");
     let recorder = Recorder::new();
     let running = pipes::recording(options, &recorder).start().await.unwrap();
@@ -230,7 +231,7 @@ async fn a_topic_that_is_not_there_is_told_by_name_and_found_when_it_is() {
     let told = || error().is_some_and(|error| error.contains("`topics`: "));
     pipes::until("the error is told", told).await;
     assert!(error().unwrap().contains("comes-later"), "{:?}", error());
-    crate::create(&brokers, "comes-later", 1);
+    tokio::task::block_in_place(|| kafka.create_topic("comes-later", 1));
     client::put_numbers(&brokers, "comes-later", 1, 0..3);
     pipes::within(recorder.wait_for(3)).await;
     pipes::until("no error is left", || error().is_none()).await;

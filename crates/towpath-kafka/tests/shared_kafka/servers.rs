@@ -67,26 +67,18 @@ async fn a_broker_that_is_killed_and_started_again_is_found_again_by_source_and_
     let done = || running.handle().status().counts.done;
     pipes::until("some are done", || done() > 20).await;
     block_in_place(|| kafka.kill());
-    let reach = || {
-        running
-            .handle()
-            .status()
-            .stages
-            .last()
-            .unwrap()
-            .reach
-            .clone()
-            .unwrap()
-    };
-    pipes::until("the error is told", || reach().error.is_some()).await;
-    let told = reach().error.unwrap();
+    pipes::until("the error is told", || {
+        pipes::sink_error(&running).is_some()
+    })
+    .await;
+    let told = pipes::sink_error(&running).unwrap();
     assert!(
         told.contains("`brokers`") && told.contains(&brokers),
         "{told}"
     );
     block_in_place(|| kafka.restart()).unwrap();
     pipes::until("all are done", || done() >= 200).await;
-    pipes::until("no error is left", || reach().error.is_none()).await;
+    pipes::until("no error is left", || pipes::sink_error(&running).is_none()).await;
     let settled = || unsettled.oldest().is_none();
     pipes::until("all are settled", settled).await;
     drop(pipes::drained(running).await);
@@ -189,9 +181,10 @@ async fn a_pipeline_ends_in_time_while_its_broker_is_away() {
         let source = KafkaSource::new(quick(&brokers, "g", "orders")).unwrap();
         let running = lock.pipeline(source).start().await.unwrap();
         pipes::until("all came", || lock.came().len() >= 10).await;
-        match hangs {
-            true => kafka.freeze(),
-            false => block_in_place(|| kafka.kill()),
+        if hangs {
+            kafka.freeze();
+        } else {
+            block_in_place(|| kafka.kill());
         }
         lock.open();
         let begun = Instant::now();

@@ -147,3 +147,9 @@ impl Lock {
         }
     }
 }
+
+/// What the last stage says of its server.
+pub(crate) fn sink_error(running: &Running) -> Option<String> {
+    let stages = running.handle().status().stages;
+    stages.last()?.reach.clone()?.error
+}

@@ -1,12 +1,12 @@
 //! A connection of a sink, with what it has prepared, and the transactions on it.
 
+mod copy;
 mod insert;
 
-use std::{collections::HashMap, pin::pin, time::Duration};
+use std::{collections::HashMap, time::Duration};
 
-use bytes::{BufMut as _, Bytes, BytesMut};
-use futures_util::{FutureExt as _, SinkExt as _, future::BoxFuture, future::join};
-use tokio_postgres::{Client, CopyInSink, Error, Statement, types::ToSql, types::Type};
+use futures_util::{FutureExt as _, future::BoxFuture, future::join};
+use tokio_postgres::{Client, Error, Statement, types::ToSql, types::Type};
 
 use super::{
     identity::Note,
@@ -20,13 +20,9 @@ use crate::{
     queue::seconds,
 };
 
+use copy::Copy;
 use insert::Insert;
 
-/// What stands before and behind the rows of a binary `COPY`.
-const COPY_BEGIN: &[u8] = b"PGCOPY\n\xff\r\n\0\0\0\0\0\0\0\0\0";
-const COPY_END: i16 = -1;
-/// The most that is handed to the connection at once.
-const COPY_SLICE: usize = 1 << 20;
 /// How many old identities one batch forgets at most.
 const FORGET_AT_ONCE: i64 = 10_000;
 
@@ -77,7 +73,7 @@ pub(super) struct Session {
 /// How rows go into the server.
 #[derive(Debug)]
 enum Way {
-    Copy(Statement),
+    Copy(Copy),
     Insert(Insert),
     Each(Statement),
 }
@@ -115,6 +111,19 @@ impl Session {
 
     pub(super) fn is_closed(&self) -> bool {
         self.link.is_closed()
+    }
+
+    /// Sends what stands before the rows of a transaction, where that can be known before they
+    /// are: the server gets ready while they are written down.
+    pub(super) async fn begin(&mut self) {
+        if let (Way::Copy(copy), None) = (&mut self.way, &self.note) {
+            copy.begin(&mut self.link, TRANSACTION.open).await;
+        }
+    }
+
+    /// Whether a transaction has begun that is to be ended.
+    pub(super) fn has_begun(&self) -> bool {
+        matches!(&self.way, Way::Copy(copy) if copy.has_begun())
     }
 
     /// Runs a statement that changes nothing.
@@ -214,9 +223,9 @@ impl Session {
         let open = opens.then_some(frame.open);
         match &mut self.way {
             Way::Copy(copy) => {
-                let copy = copy.clone();
                 let runs = work.rows.runs(rows);
-                copy_runs(&mut self.link, self.setting, &copy, runs, open, frame.close).await
+                copy.write(&mut self.link, self.setting, runs, open, frame.close)
+                    .await
             }
             Way::Each(statement) => {
                 let client = self.link.client.clone();
@@ -280,7 +289,9 @@ async fn prepare(client: &Client, target: &Target) -> Result<(Columns, Way), Err
         types: types.collect(),
     };
     let way = match target {
-        Target::Copy { .. } => Way::Copy(client.prepare(&statements::copy(table, names)).await?),
+        Target::Copy { .. } => Way::Copy(Copy::new(
+            client.prepare(&statements::copy(table, names)).await?,
+        )),
         Target::Upsert { key, .. } => Way::Insert(Insert::new(table, names, key)),
         _ => Way::Insert(Insert::new(table, names, &[])),
     };
@@ -302,58 +313,6 @@ fn framed<'a>(
     };
     let open = open.map(say);
     open.into_iter().chain(calls).chain([say(close)]).collect()
-}
-
-async fn copy_runs(
-    link: &mut Link,
-    setting: &str,
-    copy: &Statement,
-    runs: Vec<Bytes>,
-    open: Option<&'static str>,
-    close: &'static str,
-) -> Result<(), Refused> {
-    let client = link.client.clone();
-    let begun = async {
-        let opened = async {
-            match open {
-                Some(open) => client.batch_execute(open).await,
-                None => Ok(()),
-            }
-        };
-        let (opened, sink) = join(opened, client.copy_in(copy)).await;
-        opened.and(sink)
-    };
-    let sink: CopyInSink<Bytes> = link.call(setting, begun).await.map_err(Refused::all)?;
-    let mut sink = pin!(sink);
-    for slice in copy_slices(runs) {
-        link.call(setting, sink.send(slice))
-            .await
-            .map_err(Refused::all)?;
-    }
-    // The server says that rows were copied before it has committed them: only the answer to
-    // the second statement is the one that counts.
-    let ended = async {
-        let (copied, closed) = join(sink.finish(), client.batch_execute(close)).await;
-        copied.and(closed)
-    };
-    link.call(setting, ended).await.map_err(|error| Refused {
-        hint: error.line(),
-        error,
-    })
-}
-
-/// What a binary `COPY` takes, in slices that do not keep a connection from anything else.
-fn copy_slices(runs: Vec<Bytes>) -> impl Iterator<Item = Bytes> {
-    let mut end = BytesMut::with_capacity(2);
-    end.put_i16(COPY_END);
-    let cut = runs.into_iter().flat_map(|mut run| {
-        std::iter::from_fn(move || {
-            (!run.is_empty()).then(|| run.split_to(run.len().min(COPY_SLICE)))
-        })
-    });
-    std::iter::once(Bytes::from_static(COPY_BEGIN))
-        .chain(cut)
-        .chain([end.freeze()])
 }
 
 // === impl Refused ===

@@ -204,3 +204,29 @@ fn no_more_is_handed_out_than_the_ceiling_beyond_the_last_commit() {
         Err(WatermarkError::NotAssigned { .. })
     ));
 }
+
+#[test]
+fn a_token_says_where_its_message_is_and_under_which_assignment() {
+    let offsets = Offsets::default();
+    offsets.assign(3, 7).unwrap();
+    let token = offsets.hand_out(3, 12).unwrap();
+    let said = (token.partition(), token.generation(), token.offset());
+    assert_eq!(said, (3, 7, 12));
+}
+
+#[tokio::test]
+async fn offsets_that_are_handed_out_together_are_so_up_to_the_first_that_is_refused() {
+    let (offsets, mut cumulative, log) = fixture(1);
+    let mut handed = Vec::new();
+    let refused = offsets.hand_out_all(0, &[3, 5, 4, 6], &mut handed);
+    let not_ascending = WatermarkError::NotAscending {
+        partition: 0,
+        offset: 4,
+        last: 5,
+    };
+    assert_eq!(refused, Err(not_ascending));
+    let done = handed.into_iter().map(|token| (token, Outcome::Done));
+    assert_eq!(tell(&mut cumulative, done).await, Settled::confirmed(2));
+    assert_eq!(log.calls(), [[(0, 6)]]);
+    assert!(offsets.hand_out_all(7, &[0], &mut Vec::new()).is_err());
+}

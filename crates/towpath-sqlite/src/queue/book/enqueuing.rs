@@ -2,9 +2,9 @@
 
 use std::collections::HashMap;
 
-use rusqlite::OptionalExtension as _;
+use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
-use super::{Book, millis};
+use super::{Book, Counts, millis};
 use crate::{Enqueued, Entry, QueueError, QueueOptions, queue::headers};
 
 /// How many ids are forgotten in one go, beyond as many as are added.
@@ -98,54 +98,27 @@ impl Book<'_> {
     ) -> rusqlite::Result<Vec<Enqueued>> {
         let mut done = Vec::with_capacity(entries.len());
         let mut added: HashMap<&str, i64> = HashMap::new();
+        let mut inserts = Inserts::prepare(&self.transaction)?;
         for entry in entries {
             let id = entry.dedup_id.as_deref();
             let before = id.and_then(|id| known.get(id).or_else(|| added.get(id)));
             let (message, is_new) = match before {
                 Some(message) => (*message, false),
-                None => (self.put(entry)?, true),
+                None => (inserts.put(entry, &mut self.counts, self.now)?, true),
             };
             if let (Some(id), true) = (id, is_new) {
-                self.remember(id, message, options)?;
+                remember(&self.transaction, id, message, self.now, options)?;
                 added.insert(id, message);
             }
+            self.has_news |= is_new;
             let id = message.try_into().unwrap_or(0);
             done.push(Enqueued { id, is_new });
         }
+        drop(inserts);
         if !added.is_empty() {
             self.forget(added.len() + FORGOTTEN)?;
         }
         Ok(done)
-    }
-
-    fn put(&mut self, entry: &Entry) -> rusqlite::Result<i64> {
-        let id = self.counts.last_message + 1;
-        let available_at = self.now.saturating_add(millis(entry.delay));
-        let bytes = i64::try_from(entry.weight()).unwrap_or(i64::MAX);
-        self.transaction
-            .prepare_cached("INSERT INTO towpath_message VALUES (?1, ?2, 0, 0, ?3)")?
-            .execute((id, available_at, bytes))?;
-        self.transaction
-            .prepare_cached("INSERT INTO towpath_body VALUES (?1, ?2, ?3, ?4)")?
-            .execute((
-                id,
-                &entry.key,
-                headers::write(&entry.headers),
-                &entry.payload[..],
-            ))?;
-        self.counts.last_message = id;
-        self.counts.messages += 1;
-        self.counts.bytes = self.counts.bytes.saturating_add(bytes);
-        self.has_news = true;
-        Ok(id)
-    }
-
-    fn remember(&self, id: &str, message: i64, options: &QueueOptions) -> rusqlite::Result<()> {
-        let until = self.now.saturating_add(millis(options.dedup_for));
-        self.transaction
-            .prepare_cached("INSERT OR REPLACE INTO towpath_dedup VALUES (?1, ?2, ?3)")?
-            .execute((id, message, until))?;
-        Ok(())
     }
 
     /// Forgets ids whose time is over, but not very many at once.
@@ -158,4 +131,48 @@ impl Book<'_> {
             .execute((self.now, i64::try_from(at_most).unwrap_or(i64::MAX)))?;
         Ok(())
     }
+}
+
+/// The statements that put a message in: looked up once for many.
+struct Inserts<'c> {
+    message: CachedStatement<'c>,
+    body: CachedStatement<'c>,
+}
+
+impl<'c> Inserts<'c> {
+    fn prepare(connection: &'c Connection) -> rusqlite::Result<Self> {
+        let prepare = |sql| connection.prepare_cached(sql);
+        Ok(Self {
+            message: prepare("INSERT INTO towpath_message VALUES (?1, ?2, 0, 0, ?3)")?,
+            body: prepare("INSERT INTO towpath_body VALUES (?1, ?2, ?3, ?4)")?,
+        })
+    }
+
+    fn put(&mut self, entry: &Entry, counts: &mut Counts, now: i64) -> rusqlite::Result<i64> {
+        let id = counts.last_message + 1;
+        let available_at = now.saturating_add(millis(entry.delay));
+        let bytes = i64::try_from(entry.weight()).unwrap_or(i64::MAX);
+        self.message.execute((id, available_at, bytes))?;
+        let headers = headers::write(&entry.headers);
+        self.body
+            .execute((id, &entry.key, headers, &entry.payload[..]))?;
+        counts.last_message = id;
+        counts.messages += 1;
+        counts.bytes = counts.bytes.saturating_add(bytes);
+        Ok(id)
+    }
+}
+
+fn remember(
+    connection: &Connection,
+    id: &str,
+    message: i64,
+    now: i64,
+    options: &QueueOptions,
+) -> rusqlite::Result<()> {
+    let until = now.saturating_add(millis(options.dedup_for));
+    connection
+        .prepare_cached("INSERT OR REPLACE INTO towpath_dedup VALUES (?1, ?2, ?3)")?
+        .execute((id, message, until))?;
+    Ok(())
 }

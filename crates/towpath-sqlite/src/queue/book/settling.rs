@@ -33,38 +33,55 @@ pub(crate) enum What {
 impl Book<'_> {
     /// Settles messages; tells how many of them still were whose lease it was.
     pub(crate) fn settle(&mut self, run: &[Settlement]) -> Result<usize, QueueError> {
+        let settled = self.try_settle(run);
+        settled.map_err(|error| self.failed(error))
+    }
+
+    fn try_settle(&mut self, run: &[Settlement]) -> rusqlite::Result<usize> {
         let mut settled = 0;
-        for one in run {
-            let took = match &one.what {
-                What::Remove => self.remove(one.lent),
+        let mut run = run.iter().peekable();
+        while let Some(one) = run.peek() {
+            settled += match &one.what {
+                // What is done comes in long rows.
+                What::Remove => {
+                    let removals =
+                        std::iter::from_fn(|| run.next_if(|one| one.what == What::Remove));
+                    self.remove_all(removals.map(|one| one.lent))?
+                }
                 What::Return {
                     after,
                     extra,
                     trace,
-                } => self.give_back(one.lent, *after, *extra, trace.as_ref()),
+                } => {
+                    let took = self.give_back(one.lent, *after, *extra, trace.as_ref())?;
+                    run.next();
+                    usize::from(took)
+                }
             };
-            settled += usize::from(took.map_err(|error| self.failed(error))?);
         }
         Ok(settled)
     }
 
-    fn remove(&mut self, lent: Lent) -> rusqlite::Result<bool> {
-        let bytes: Option<i64> = self
+    /// Takes messages out for good; tells how many still were whose lease it was.
+    fn remove_all(&mut self, all: impl Iterator<Item = Lent>) -> rusqlite::Result<usize> {
+        let mut message = self.transaction.prepare_cached(
+            "DELETE FROM towpath_message WHERE id = ?1 AND lease = ?2 RETURNING bytes",
+        )?;
+        let mut body = self
             .transaction
-            .prepare_cached(
-                "DELETE FROM towpath_message WHERE id = ?1 AND lease = ?2 RETURNING bytes",
-            )?
-            .query_row((lent.id, lent.lease), |row| row.get(0))
-            .optional()?;
-        let Some(bytes) = bytes else {
-            return Ok(false);
-        };
-        self.transaction
-            .prepare_cached("DELETE FROM towpath_body WHERE id = ?1")?
-            .execute([lent.id])?;
-        self.counts.messages -= 1;
-        self.counts.bytes -= bytes;
-        Ok(true)
+            .prepare_cached("DELETE FROM towpath_body WHERE id = ?1")?;
+        let mut removed = 0;
+        for lent in all {
+            let bytes = message.query_row((lent.id, lent.lease), |row| row.get(0));
+            let bytes: Option<i64> = bytes.optional()?;
+            if let Some(bytes) = bytes {
+                body.execute([lent.id])?;
+                self.counts.messages -= 1;
+                self.counts.bytes -= bytes;
+                removed += 1;
+            }
+        }
+        Ok(removed)
     }
 
     fn give_back(
