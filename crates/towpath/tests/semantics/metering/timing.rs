@@ -74,7 +74,7 @@ async fn durations_are_those_of_the_calls_whatever_their_order_and_outcome() {
         let took: Vec<_> = (0..50).map(|n| ms(n * 7 % 31)).collect();
         let works = reported(&report, "works");
         assert_eq!(works.duration, distribution(took.iter().copied()));
-        assert_eq!(works.busy, took.iter().sum());
+        assert_eq!(works.busy, took.iter().sum::<std::time::Duration>());
     }
 }
 
