@@ -13,6 +13,8 @@
 pub mod alloc;
 pub mod case;
 pub mod cases;
+#[cfg(feature = "connectors")]
+pub mod connectors;
 #[cfg(feature = "peers")]
 pub mod flights;
 pub mod gate;

@@ -13,15 +13,37 @@ pub struct Spent {
     pub cpu: Option<Duration>,
 }
 
+/// A moment, on both clocks.
+#[derive(Debug, Clone, Copy)]
+pub struct Stamp {
+    wall: Instant,
+    cpu: Option<Duration>,
+}
+
 /// Runs `work` and returns what it returned and how long it took.
 pub fn time<T>(work: impl FnOnce() -> T) -> (T, Spent) {
-    let (cpu, wall) = (cpu_now(), Instant::now());
+    let begun = Stamp::now();
     let result = work();
-    let wall = wall.elapsed();
-    let cpu = cpu_now()
-        .zip(cpu)
-        .map(|(after, before)| after.saturating_sub(before));
-    (result, Spent { wall, cpu })
+    (result, Stamp::now().since(begun))
+}
+
+// === impl Stamp ===
+
+impl Stamp {
+    /// This moment.
+    pub fn now() -> Self {
+        let (cpu, wall) = (cpu_now(), Instant::now());
+        Self { wall, cpu }
+    }
+
+    /// What was spent since an earlier one.
+    pub fn since(self, earlier: Self) -> Spent {
+        let cpu = self.cpu.zip(earlier.cpu);
+        Spent {
+            wall: self.wall.saturating_duration_since(earlier.wall),
+            cpu: cpu.map(|(after, before)| after.saturating_sub(before)),
+        }
+    }
 }
 
 #[cfg(unix)]

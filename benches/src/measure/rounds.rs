@@ -57,15 +57,28 @@ pub fn compare(cases: &[Case], plan: Plan, runtime: &Runtime) -> Result<Vec<Timi
 pub fn interleave<E>(
     contenders: usize,
     rounds: u32,
-    mut sample: impl FnMut(usize) -> Result<Timing, E>,
+    sample: impl FnMut(usize) -> Result<Timing, E>,
 ) -> Result<Vec<Timing>, E> {
+    let samples = samples(contenders, rounds, sample)?;
+    Ok(samples.iter().map(|timings| summary(timings)).collect())
+}
+
+/// Takes one sample of each contender per round and returns them all, by contender.
+///
+/// # Errors
+/// Fails with the first sample that does.
+pub fn samples<E>(
+    contenders: usize,
+    rounds: u32,
+    mut sample: impl FnMut(usize) -> Result<Timing, E>,
+) -> Result<Vec<Vec<Timing>>, E> {
     let mut samples = vec![Vec::new(); contenders];
     for round in 0..rounds {
         for position in order(contenders, round) {
             samples[position].push(sample(position)?);
         }
     }
-    Ok(samples.iter().map(|timings| summary(timings)).collect())
+    Ok(samples)
 }
 
 /// The order of one round: there, then back.
@@ -101,7 +114,8 @@ pub fn timing(spent: Spent, messages: u32) -> Timing {
     }
 }
 
-fn summary(timings: &[Timing]) -> Timing {
+/// The medians of some samples.
+pub fn summary(timings: &[Timing]) -> Timing {
     let wall = timings.iter().map(|timing| timing.wall_ns).collect();
     let cpu = timings.iter().filter_map(|timing| timing.cpu_ns).collect();
     Timing {

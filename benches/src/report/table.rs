@@ -76,12 +76,13 @@ fn case(report: &JobReport, row: &Row) -> [String; 7] {
     ]
 }
 
-fn number(value: Option<f64>, decimals: usize) -> String {
+/// A figure, or a dash where there is none.
+pub fn number(value: Option<f64>, decimals: usize) -> String {
     value.map_or_else(|| "-".to_owned(), |value| format!("{value:.decimals$}"))
 }
 
 /// Names to the left, figures to the right.
-fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
+pub fn aligned<const N: usize>(rows: &[[String; N]]) -> String {
     let width = |column: usize| rows.iter().map(|row| row[column].len()).max().unwrap_or(0);
     let widths: [usize; N] = std::array::from_fn(width);
     let lines: Vec<_> = rows.iter().map(|row| line(row, &widths)).collect();

@@ -103,7 +103,10 @@ impl From<()> for Written {
 
 impl From<Verdicts> for Written {
     fn from(verdicts: Verdicts) -> Self {
-        Self::Each(verdicts)
+        match verdicts.0 {
+            Answers::DoneBut(exceptions) if exceptions.is_empty() => Self::All,
+            answers => Self::Each(Verdicts(answers)),
+        }
     }
 }
 
