@@ -86,6 +86,7 @@ pub(super) async fn demand<R: SourceRig>(stand: &Stand<R>) -> Verdict {
     let mut driver = Driver::open(stand, &place, 0).await?;
     let mut held = Run::<R>::new();
     for demand in [1, 3] {
+        let asked = held.len() + demand;
         let came = driver.receive_some(demand).await?;
         stand.ensure(came.len() <= demand, || {
             format!(
@@ -94,7 +95,7 @@ pub(super) async fn demand<R: SourceRig>(stand: &Stand<R>) -> Verdict {
             )
         })?;
         held.extend(came.into_iter().map(|direct| (direct.token, Outcome::Done)));
-        claims_no_more(stand, &place, held.len()).await?;
+        claims_no_more(stand, &place, asked).await?;
     }
     let settled = driver.settle_all(held).await;
     settled
@@ -102,9 +103,11 @@ pub(super) async fn demand<R: SourceRig>(stand: &Stand<R>) -> Verdict {
         .map_err(|error| stand.broken(format!("outcomes cannot be told: {error}")))
 }
 
-/// The server has not handed out more than was received, and what is fetched beforehand.
-async fn claims_no_more<R: SourceRig>(stand: &Stand<R>, place: &str, held: usize) -> Verdict {
-    let allowed = (held + stand.rig.promises().prefetch) as u64;
+/// The server has not handed out more than was asked for, and what is fetched beforehand.
+///
+/// It may be more than was received: of what was asked for the last may still be on its way.
+async fn claims_no_more<R: SourceRig>(stand: &Stand<R>, place: &str, asked: usize) -> Verdict {
+    let allowed = (asked + stand.rig.promises().prefetch) as u64;
     let look = async || {
         let claimed = stand.rig.claimed(place).await;
         let claimed = claimed.map_err(|error| stand.fault("count", &error))?;
@@ -113,6 +116,6 @@ async fn claims_no_more<R: SourceRig>(stand: &Stand<R>, place: &str, held: usize
     let more = stand.until(A_WHILE, look).await?;
     stand.ensure(more.is_none(), || {
         let more = more.unwrap_or_default();
-        format!("{more} messages are claimed at the server, {held} were received")
+        format!("{more} messages are claimed at the server, {asked} were asked for")
     })
 }
