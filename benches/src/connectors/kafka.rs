@@ -86,7 +86,10 @@ impl Place {
     /// The contest on this topic.
     pub fn contest(&self, name: &str, title: &str) -> Contest<'static> {
         let place = self.clone();
-        let ours = Contender::towpath(move |runtime| place.towpath(runtime));
+        let ours = Contender::towpath(move |runtime| place.towpath(runtime, true));
+        let plain = self.clone();
+        let plain = move |runtime: &_| plain.towpath(runtime, false);
+        let plain = Contender::peer("towpath-no-headers", plain);
         let polling = self.clone();
         let polling = Contender::peer("by-hand-poll", move |_| polling.poll(Look::Payload));
         Contest {
@@ -95,6 +98,7 @@ impl Place {
             messages: self.messages,
             contenders: vec![
                 ours,
+                plain,
                 self.stream("by-hand", Look::Payload).goal(0.9),
                 self.stream("by-hand-headers", Look::Headers),
                 self.stream("by-hand-owned", Look::Owned),
@@ -103,9 +107,10 @@ impl Place {
         }
     }
 
-    fn towpath(&self, runtime: &Runtime) -> Result<Spent, Failed> {
+    fn towpath(&self, runtime: &Runtime, read_headers: bool) -> Result<Spent, Failed> {
         let options = KafkaSourceOptions::new(self.brokers.as_str(), unique("ours"), [self.topic])
-            .commit_every(COMMIT_EVERY);
+            .commit_every(COMMIT_EVERY)
+            .read_headers(read_headers);
         let watch = Stopwatch::of(self.messages);
         let source = Timed::new(KafkaSource::new(options)?, self.messages, &watch);
         let pipeline = Flow::from(Source::new("kafka", source)).acknowledge();

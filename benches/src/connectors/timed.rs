@@ -115,6 +115,10 @@ impl<A: Acknowledger> Acknowledger for TimedAcknowledger<A> {
         self.inner.extend().await
     }
 
+    async fn close(&mut self) -> Result<(), BoxError> {
+        self.inner.close().await
+    }
+
     fn configure(token: &mut A::Token, options: &SettleOptions) -> Result<(), UnsupportedOption> {
         A::configure(token, options)
     }

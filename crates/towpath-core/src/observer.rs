@@ -81,6 +81,11 @@ pub enum EventKind {
         /// What the source said.
         error: String,
     },
+    /// A source could not be closed as it should be, after its last outcome.
+    CloseFailed {
+        /// What the source said.
+        error: String,
+    },
     /// The concurrency of a stage was changed.
     ConcurrencyChanged {
         /// The new limit.
@@ -117,7 +122,7 @@ impl Event {
 
 impl EventKind {
     /// The word of each kind, as [`word`](Self::word) says it.
-    pub const WORDS: [&'static str; 14] = [
+    pub const WORDS: [&'static str; 15] = [
         "started",
         "paused",
         "resumed",
@@ -128,6 +133,7 @@ impl EventKind {
         "rejected",
         "settle_failed",
         "extend_failed",
+        "close_failed",
         "concurrency_changed",
         "rate_changed",
         "breaker_forced",
@@ -147,6 +153,7 @@ impl EventKind {
             Self::Rejected { .. } => "rejected",
             Self::SettleFailed { .. } => "settle_failed",
             Self::ExtendFailed { .. } => "extend_failed",
+            Self::CloseFailed { .. } => "close_failed",
             Self::ConcurrencyChanged { .. } => "concurrency_changed",
             Self::RateChanged { .. } => "rate_changed",
             Self::BreakerForced { .. } => "breaker_forced",
@@ -218,7 +225,10 @@ mod tests {
                 error: error.clone(),
                 count: 3,
             },
-            EventKind::ExtendFailed { error },
+            EventKind::ExtendFailed {
+                error: error.clone(),
+            },
+            EventKind::CloseFailed { error },
             EventKind::ConcurrencyChanged { concurrency: 2 },
             EventKind::RateChanged {
                 calls: 1,

@@ -1,6 +1,12 @@
 //! What a source knows of a message beyond its payload.
 
-use std::{fmt, sync::Arc};
+use std::{
+    cmp::Ordering,
+    fmt,
+    hash::{Hash, Hasher},
+    ops::Range,
+    sync::Arc,
+};
 
 /// Where a message came from. All of it is optional: not every source knows it.
 #[derive(Clone, Debug, Default, PartialEq)]
@@ -20,8 +26,12 @@ pub struct Origin {
 }
 
 /// An identity that is the same on redelivery: what a sink can deduplicate by.
-#[derive(Clone, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
-pub struct Identity(Arc<str>);
+#[derive(Clone)]
+pub struct Identity {
+    /// Its own, or of many.
+    text: Arc<str>,
+    place: (u32, u32),
+}
 
 /// A place in a source: an offset, a line number, a sequence.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord, serde::Serialize)]
@@ -95,34 +105,94 @@ impl Origin {
 // === impl Identity ===
 
 impl Identity {
+    /// A part of a text: the identities of messages that came together can share one piece of
+    /// memory, which lives as long as one of them. Empty where the text has no such part.
+    ///
+    /// ```
+    /// use std::sync::Arc;
+    /// use towpath_core::Identity;
+    ///
+    /// let all: Arc<str> = "orders:7orders:8".into();
+    /// assert_eq!(Identity::part_of(&all, 8..16), Identity::from("orders:8"));
+    /// ```
+    #[must_use]
+    pub fn part_of(text: &Arc<str>, place: Range<usize>) -> Self {
+        let number = |at| u32::try_from(at).unwrap_or(u32::MAX);
+        Self {
+            text: Arc::clone(text),
+            place: (number(place.start), number(place.end)),
+        }
+    }
+
     /// The identity as text.
     pub fn as_str(&self) -> &str {
-        &self.0
+        let (from, to) = self.place;
+        self.text
+            .get(from as usize..to as usize)
+            .unwrap_or_default()
     }
 }
 
-/// The identity as it is shared: without a copy.
+/// The identity as it is shared: without a copy, unless it is a part of something longer.
 impl From<&Identity> for Arc<str> {
     fn from(identity: &Identity) -> Self {
-        identity.0.clone()
+        let text = identity.as_str();
+        if text.len() == identity.text.len() {
+            identity.text.clone()
+        } else {
+            text.into()
+        }
     }
 }
 
 impl<S: Into<Arc<str>>> From<S> for Identity {
     fn from(identity: S) -> Self {
-        Self(identity.into())
+        let text = identity.into();
+        Self::part_of(&text, 0..text.len())
+    }
+}
+
+impl PartialEq for Identity {
+    fn eq(&self, other: &Self) -> bool {
+        self.as_str() == other.as_str()
+    }
+}
+
+impl Eq for Identity {}
+
+impl Hash for Identity {
+    fn hash<H: Hasher>(&self, state: &mut H) {
+        self.as_str().hash(state);
+    }
+}
+
+impl PartialOrd for Identity {
+    fn partial_cmp(&self, other: &Self) -> Option<Ordering> {
+        Some(self.cmp(other))
+    }
+}
+
+impl Ord for Identity {
+    fn cmp(&self, other: &Self) -> Ordering {
+        self.as_str().cmp(other.as_str())
+    }
+}
+
+impl serde::Serialize for Identity {
+    fn serialize<S: serde::Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
+        serializer.serialize_str(self.as_str())
     }
 }
 
 impl fmt::Display for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.write_str(&self.0)
+        f.write_str(self.as_str())
     }
 }
 
 impl fmt::Debug for Identity {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        fmt::Debug::fmt(&self.0, f)
+        fmt::Debug::fmt(self.as_str(), f)
     }
 }
 
@@ -173,10 +243,11 @@ impl serde::Serialize for Headers {
 
 impl<N: Into<String>, V: Into<String>> FromIterator<(N, V)> for Headers {
     fn from_iter<I: IntoIterator<Item = (N, V)>>(headers: I) -> Self {
-        let all: Arc<[_]> = headers
-            .into_iter()
-            .map(|(n, v)| (n.into(), v.into()))
-            .collect();
-        Self((!all.is_empty()).then_some(all))
+        let mut headers = headers.into_iter().peekable();
+        if headers.peek().is_none() {
+            return Self::default();
+        }
+        let all = headers.map(|(n, v)| (n.into(), v.into()));
+        Self(Some(all.collect()))
     }
 }

@@ -151,6 +151,22 @@ pub trait Acknowledger: Send + 'static {
         async { Ok(()) }
     }
 
+    /// Lets go of the source. Called once, when nothing more is received and every outcome was
+    /// told, or is given up.
+    ///
+    /// What would block a thread in `drop` belongs here. It may take as long as a drain may;
+    /// of a pipeline that is cut short it has half a second. `drop` is the last resort: it alone
+    /// is left to a pipeline that is dropped.
+    ///
+    /// # Errors
+    /// An error is reported; the pipeline ends all the same.
+    ///
+    /// # Cancel safety
+    /// May be dropped at its deadline, and is not called again then.
+    fn close(&mut self) -> impl Future<Output = Result<(), BoxError>> + Send {
+        async { Ok(()) }
+    }
+
     /// Changes how one message will be settled.
     ///
     /// # Errors

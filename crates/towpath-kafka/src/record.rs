@@ -104,9 +104,6 @@ impl KafkaHeaders {
 
     /// Those that are text, as the rest of the pipeline sees them.
     pub(crate) fn texts(&self) -> Headers {
-        if self.is_empty() {
-            return Headers::default();
-        }
         let texts = self.iter().filter_map(|(name, value)| {
             let text = str::from_utf8(value?).ok()?;
             Some((name, text))

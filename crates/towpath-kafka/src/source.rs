@@ -10,6 +10,7 @@ mod membership;
 mod parking;
 mod partitions;
 mod receiving;
+mod run;
 #[cfg(test)]
 mod tests;
 mod trouble;

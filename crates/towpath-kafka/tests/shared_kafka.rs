@@ -12,6 +12,9 @@ mod pipes;
 #[path = "shared_kafka/broker.rs"]
 mod broker;
 #[cfg(test)]
+#[path = "shared_kafka/closing.rs"]
+mod closing;
+#[cfg(test)]
 #[path = "shared_kafka/commits.rs"]
 mod commits;
 #[cfg(test)]

@@ -11,7 +11,7 @@ use std::{
 };
 
 use futures_util::FutureExt as _;
-use tokio::time::{Instant, sleep, timeout_at};
+use tokio::time::{Instant, sleep, timeout, timeout_at};
 use towpath_core::{
     Acknowledger, BoxError, EventKind, FailureContext, Lease, Origin, Outcome, Panicked,
     SettleCounts, SettleError, Settled, StageName,
@@ -75,11 +75,24 @@ pub(crate) struct Teller<A: Acknowledger> {
     pub(crate) context: FailureContext,
     /// When the source is told next that its messages are still worked on.
     pub(crate) extend_at: Option<Instant>,
+    /// How long closing the source may take.
+    pub(crate) close_within: Duration,
 }
 
 impl<A: Acknowledger> Teller<A> {
-    /// Runs until every message of the source has its outcome and the source knows it.
+    /// Runs until every message of the source has its outcome and the source knows it, or is not
+    /// to be told any more; then the source is closed.
     pub(crate) async fn run(mut self) {
+        let table = self.table.clone();
+        tokio::select! {
+            biased;
+            () = self.tell_all() => {}
+            () = table.given_up() => {}
+        }
+        self.close().await;
+    }
+
+    async fn tell_all(&mut self) {
         let (mut run, mut traced) = (Vec::new(), Vec::new());
         while self.wait(&mut run, &mut traced).await {
             let count = run.len();
@@ -136,6 +149,21 @@ impl<A: Acknowledger> Teller<A> {
             self.context.tell(&self.stage, kind);
         }
         self.extend_at = Some(Instant::now() + every);
+    }
+
+    async fn close(&mut self) {
+        let within = self.close_within;
+        let closing = AssertUnwindSafe(async { self.acknowledger.close().await });
+        let failed = match timeout(within, closing.catch_unwind()).await {
+            Ok(Ok(closed)) => closed.err(),
+            Ok(Err(panic)) => Some(Panicked::from_payload(panic).into()),
+            Err(_) => Some(format!("not closed within {within:?}").into()),
+        };
+        if let Some(error) = failed {
+            let error = error.to_string();
+            let kind = EventKind::CloseFailed { error };
+            self.context.tell(&self.stage, kind);
+        }
     }
 
     async fn tell(&mut self, run: &mut Vec<(A::Token, Outcome)>) -> Result<(), SettleError> {

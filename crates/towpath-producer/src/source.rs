@@ -68,6 +68,8 @@ pub struct SourceContext {
     pub settled: Arc<SettleStats>,
     /// Whether the source can be reached.
     pub reach: Reach,
+    /// How long closing the source may take.
+    pub close_within: Duration,
     /// Whether originals are kept, which only a dead-letter route needs.
     pub keeps_originals: bool,
     /// Told when the source can never go on.
@@ -82,6 +84,8 @@ pub struct SourceWorks {
     pub tell: Option<Box<dyn Fn() -> Work + Send + Sync>>,
     /// Says that nothing more is received, when the receiving task was ended from outside.
     pub close: Box<dyn Fn() + Send + Sync>,
+    /// Says that nobody waits any more for the outcomes that are not told yet.
+    pub give_up: Box<dyn Fn() + Send + Sync>,
 }
 
 impl<P: Producer> Source<P> {
@@ -169,6 +173,10 @@ impl<P: Producer> Source<P> {
             let table = table.clone();
             move || table.close()
         });
+        let give_up = Box::new({
+            let table = table.clone();
+            move || table.give_up()
+        });
         let receive = Box::new(move || {
             let Some(producer) = self.producer.take() else {
                 return Box::pin(async {}) as Work;
@@ -193,6 +201,7 @@ impl<P: Producer> Source<P> {
             receive,
             tell,
             close,
+            give_up,
         })
     }
 
@@ -214,6 +223,7 @@ impl<P: Producer> Source<P> {
                 stats: context.settled.clone(),
                 context: context.failures.clone(),
                 extend_at: None,
+                close_within: context.close_within,
             };
             Box::pin(teller.run())
         })

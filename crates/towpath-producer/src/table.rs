@@ -9,6 +9,7 @@ use std::{
 };
 
 use atomic_waker::AtomicWaker;
+use tokio::sync::Notify;
 use towpath_core::{
     Acknowledger, Outcome, SettleOptions, SettlePort, UnsupportedOption, trace::Span,
 };
@@ -22,6 +23,8 @@ pub(crate) struct TokenTable<A: Acknowledger> {
     teller: AtomicWaker,
     /// Wakes the source when it waits for the table to shrink.
     source: AtomicWaker,
+    /// What is not told by now never is.
+    given_up: Notify,
 }
 
 struct State<K> {
@@ -56,6 +59,7 @@ impl<A: Acknowledger> TokenTable<A> {
             }),
             teller: AtomicWaker::new(),
             source: AtomicWaker::new(),
+            given_up: Notify::new(),
         })
     }
 
@@ -97,6 +101,16 @@ impl<A: Acknowledger> TokenTable<A> {
     pub(crate) fn close(&self) {
         self.lock().closed = true;
         self.teller.wake();
+    }
+
+    /// Nobody waits any more for the outcomes that are not told yet.
+    pub(crate) fn give_up(&self) {
+        self.given_up.notify_one();
+    }
+
+    /// Waits until nobody waits any more for the outcomes.
+    pub(crate) async fn given_up(&self) {
+        self.given_up.notified().await;
     }
 
     /// Waits for outcomes and takes them all, and the spans of telling them; `false` when

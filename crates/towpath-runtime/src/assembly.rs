@@ -1,6 +1,6 @@
 //! The parts of a pipeline while it is wired: stages with their counters, sources, openers.
 
-use std::{num::NonZeroUsize, pin::Pin, sync::Arc};
+use std::{num::NonZeroUsize, pin::Pin, sync::Arc, time::Duration};
 
 use towpath_core::{
     BoxError, DeadLetter, Ends, FailureContext, FailureHook, FailureRoute, Inlet, Lag, Message,
@@ -40,6 +40,7 @@ pub(crate) struct Assembly {
 pub(crate) struct SourceSeed {
     pub(crate) gate: towpath_producer::Gate,
     pub(crate) budget: u64,
+    pub(crate) close_within: Duration,
     pub(crate) failed: Arc<dyn Fn(StageName, BoxError) + Send + Sync>,
 }
 
@@ -197,6 +198,7 @@ impl Assembly {
             stats: stats.clone(),
             settled: settled.clone(),
             reach: reach.clone(),
+            close_within: self.source_context.close_within,
             keeps_originals: self.letters.is_some(),
             failed: self.source_context.failed.clone(),
         };

@@ -181,7 +181,8 @@ impl Pipeline {
         self.settings.problems.push(problem);
     }
 
-    /// How long a drain may take before what is left is given back (30 s).
+    /// How long a drain may take before what is left is given back (30 s), and closing a source
+    /// after its last outcome.
     pub fn drain_deadline(mut self, deadline: Duration) -> Self {
         self.settings.drain_deadline = deadline;
         self

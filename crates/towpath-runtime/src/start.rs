@@ -92,17 +92,16 @@ pub(crate) async fn start(pipeline: Pipeline) -> Result<Running, BuildError> {
     let seed = SourceSeed {
         gate: gate.clone(),
         budget: settings.budget.unwrap_or(u64::MAX),
+        close_within: settings.drain_deadline,
         failed: on_source_failure(&failure, &gate, &stop, settings.drain_deadline),
     };
+    let assembly = Assembly::new(context.clone(), settings.max_demand, seed);
     let Assembly {
         stages,
         sources,
         openers,
         ..
-    } = wire(
-        pipeline,
-        Assembly::new(context.clone(), settings.max_demand, seed),
-    );
+    } = wire(pipeline, assembly);
     let (watched, stages) = watch_stages(stages, &context);
     let (watched_sources, openings) = sources.into_iter().map(watch_source).unzip();
     let shared = Arc::new(Shared {

@@ -27,9 +27,11 @@ use crate::{
     restarts::Intensity,
 };
 
-/// How long tasks may take to end once they are aborted, and outcomes to be told then.
+/// How long tasks may take to end once they are aborted, outcomes to be told then, and
+/// sources to be closed that could not be told.
 const ABORT_GRACE: Duration = Duration::from_millis(100);
 const SETTLE_GRACE: Duration = Duration::from_millis(500);
+const CLOSE_GRACE: Duration = Duration::from_millis(500);
 
 /// A stage that runs. Its factory holds ends of links: dropped with the last worker.
 pub(crate) struct StageRun {
@@ -46,6 +48,7 @@ pub(crate) struct SourceRun {
     receive: Option<Box<dyn Fn() -> Work + Send + Sync>>,
     tell: Option<Box<dyn Fn() -> Work + Send + Sync>>,
     close: Box<dyn Fn() + Send + Sync>,
+    give_up: Box<dyn Fn() + Send + Sync>,
 }
 
 /// Why the pipeline gave up, if it did: the first reason counts.
@@ -139,6 +142,7 @@ impl SourceRun {
             receive: Some(works.receive),
             tell: works.tell,
             close: works.close,
+            give_up: works.give_up,
         }
     }
 }
@@ -369,11 +373,18 @@ impl Supervisor {
             source.receive = None;
             (source.close)();
         }
-        let until = Instant::now() + SETTLE_GRACE;
-        while let Ok(Some(_)) = timeout_at(until, self.tasks.join_next()).await {}
+        self.join_within(SETTLE_GRACE).await;
+        for source in &self.sources {
+            (source.give_up)();
+        }
+        self.join_within(CLOSE_GRACE).await;
         self.tasks.abort_all();
         // Only a task that blocks its thread can still be there, and nobody can end that.
-        let until = Instant::now() + ABORT_GRACE;
+        self.join_within(ABORT_GRACE).await;
+    }
+
+    async fn join_within(&mut self, grace: Duration) {
+        let until = Instant::now() + grace;
         while let Ok(Some(_)) = timeout_at(until, self.tasks.join_next()).await {}
     }
 

@@ -64,6 +64,9 @@ pub struct KafkaSourceOptions {
     /// What is fetched ahead of each partition, in bytes (4 MiB); one fetch goes beyond.
     #[serde(with = "bytes")]
     pub fetch_ahead: u64,
+    /// Whether headers are read (yes). Without them nothing is known of traces and attempts that
+    /// begin elsewhere, and each message costs a little less: for topics that have none.
+    pub read_headers: bool,
     /// The pause before a message that was given back is delivered again (100 ms); it
     /// doubles each time, and a longer one that was asked for is kept.
     #[serde(with = "duration")]
@@ -164,6 +167,7 @@ impl Default for KafkaSourceOptions {
             commit_timeout: seconds(10),
             max_uncommitted: NonZeroUsize::new(50_000).expect("50 000 is not zero"),
             fetch_ahead: 4 * 1024 * 1024,
+            read_headers: true,
             first_retry: Duration::from_millis(100),
             max_retry: seconds(30),
             figures_every: seconds(2),
@@ -245,6 +249,13 @@ impl KafkaSourceOptions {
     #[must_use]
     pub fn fetch_ahead(mut self, bytes: u64) -> Self {
         self.fetch_ahead = bytes;
+        self
+    }
+
+    /// Reads headers, or leaves them out.
+    #[must_use]
+    pub fn read_headers(mut self, yes: bool) -> Self {
+        self.read_headers = yes;
         self
     }
 

@@ -31,7 +31,7 @@ fn a_source_is_read_in_words_and_is_the_same_as_one_that_is_built() {
         r#"{
             "brokers": "one:9092,two:9092", "group": "billing", "topics": ["orders", "returns"],
             "assignment": "range", "start": "latest", "session_timeout": "20s",
-            "fetch_ahead": "4MiB", "max_uncommitted": 500,
+            "fetch_ahead": "4MiB", "max_uncommitted": 500, "read_headers": false,
             "security": {
                 "protocol": "sasl_plaintext", "mechanism": "PLAIN",
                 "user": "app", "password": "hush"
@@ -46,6 +46,7 @@ fn a_source_is_read_in_words_and_is_the_same_as_one_that_is_built() {
         .session_timeout(Duration::from_secs(20))
         .fetch_ahead(4 << 20)
         .max_uncommitted(500.try_into().unwrap())
+        .read_headers(false)
         .security(security)
         .property("fetch.min.bytes", "10");
     assert_eq!(read.unwrap(), built);

@@ -6,10 +6,7 @@ use towpath_core::{Acknowledger, BoxError, Headers, Outcome, Settled};
 use towpath_producer::cumulative::{Cumulative, CumulativeToken};
 
 use super::{
-    commits::GroupCommits,
-    group::Group,
-    membership::Membership,
-    parking::{Kept, Parked, Run},
+    commits::GroupCommits, group::Group, membership::Membership, parking::Parked, run::Run,
 };
 use crate::lock::lock;
 
@@ -27,7 +24,7 @@ pub struct KafkaToken {
 pub struct KafkaAcknowledger {
     group: Arc<Group>,
     /// Nobody leaves the group before the last outcome is told.
-    _membership: Arc<Membership>,
+    membership: Arc<Membership>,
     commits: Cumulative<GroupCommits>,
     /// On their way: kept here, should the way be cut off.
     told: Vec<(CumulativeToken, Outcome)>,
@@ -57,7 +54,7 @@ impl KafkaAcknowledger {
         let commits = group.offsets.acknowledger(GroupCommits::new(group.clone()));
         Self {
             group,
-            _membership: membership,
+            membership,
             commits,
             told: Vec::new(),
             runs: Vec::new(),
@@ -67,19 +64,19 @@ impl KafkaAcknowledger {
 
     fn sort(&mut self, token: KafkaToken, outcome: Outcome) {
         let KafkaToken { place, run, index } = token;
-        let kept = index.and_then(|index| run.kept.get(index));
         let (
-            Some(kept),
+            Some(index),
             Outcome::Retry {
                 after,
                 attempts,
                 trace,
             },
-        ) = (kept, &outcome)
+        ) = (index, &outcome)
         else {
             return self.tell(place, run, outcome);
         };
-        if let Err(place) = self.park(place, kept, *after, *attempts, trace.as_deref()) {
+        let again = (*after, *attempts, trace.as_deref());
+        if let Err(place) = self.park(place, &run, index, again) {
             self.tell(place, run, outcome);
         }
     }
@@ -88,17 +85,16 @@ impl KafkaAcknowledger {
     fn park(
         &mut self,
         place: CumulativeToken,
-        kept: &Kept,
-        after: Duration,
-        attempts: u32,
-        trace: Option<&Headers>,
+        run: &Run,
+        index: usize,
+        (after, attempts, trace): (Duration, u32, Option<&Headers>),
     ) -> Result<(), CumulativeToken> {
         let keeps = lock(&self.group.partitions).keeps(place.partition(), place.generation());
         let mut parking = lock(&self.group.parking);
-        if !keeps || parking.is_closed() {
+        let kept = run.keep(index).filter(|_| keeps && !parking.is_closed());
+        let Some(mut kept) = kept else {
             return Err(place);
-        }
-        let mut kept = kept.apart();
+        };
         kept.tried(attempts, trace);
         let options = &self.group.options;
         let pause = kept.pause(options.first_retry, options.max_retry);
@@ -139,6 +135,10 @@ impl Acknowledger for KafkaAcknowledger {
         })?;
         let parked = mem::take(&mut self.parked);
         Ok(settled.and(Settled::confirmed(parked)))
+    }
+
+    async fn close(&mut self) -> Result<(), BoxError> {
+        Ok(self.membership.close().await?)
     }
 }
 

@@ -22,6 +22,7 @@ use super::{
     context::{Consumer, Context, Rebalance},
     parking::Parking,
     partitions::{Partitions, Place, number},
+    run::Size,
     trouble::Troubles,
 };
 use crate::{KafkaError, lock::lock, options::KafkaSourceOptions};
@@ -60,6 +61,8 @@ pub(super) struct Group {
 pub(super) struct Queue {
     pub(super) place: Place,
     pub(super) messages: PartitionQueue<Context>,
+    /// How much came of it last.
+    pub(super) last: Size,
 }
 
 // === impl Group ===
@@ -165,7 +168,12 @@ impl Group {
                 group.wake.notify_one();
             }
         });
-        Ok(Queue { place, messages })
+        let last = Size::default();
+        Ok(Queue {
+            place,
+            messages,
+            last,
+        })
     }
 
     /// Hands out nothing more of these partitions, and lets go of what waits of them.

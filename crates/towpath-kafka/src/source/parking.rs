@@ -6,7 +6,6 @@ use tokio::time::Instant;
 use towpath_core::{Headers, Origin};
 use towpath_producer::cumulative::CumulativeToken;
 
-use super::partitions::InFlight;
 use crate::KafkaRecord;
 
 /// A delay without an end: about 30 years.
@@ -19,14 +18,6 @@ pub(super) struct Kept {
     pub(super) origin: Origin,
     /// How often it was delivered.
     pub(super) deliveries: u32,
-}
-
-/// Messages that came together: whoever has one of them keeps them all.
-#[derive(Debug)]
-pub(super) struct Run {
-    pub(super) kept: Vec<Kept>,
-    /// As long as it is there, their partition is held.
-    _counted: InFlight,
 }
 
 /// A message that waits.
@@ -46,29 +37,9 @@ pub(super) struct Parking {
     closed: bool,
 }
 
-// === impl Run ===
-
-impl Run {
-    pub(super) fn new(kept: Vec<Kept>, counted: InFlight) -> Self {
-        Self {
-            kept,
-            _counted: counted,
-        }
-    }
-}
-
 // === impl Kept ===
 
 impl Kept {
-    /// The same, with bytes of its own: those of its run can go.
-    pub(super) fn apart(&self) -> Self {
-        Self {
-            record: self.record.apart(),
-            origin: self.origin.clone(),
-            deliveries: self.deliveries,
-        }
-    }
-
     /// Counts the attempts that its delivery came to, and goes on with its trace.
     pub(super) fn tried(&mut self, attempts: u32, trace: Option<&Headers>) {
         let attempt = self.origin.attempt.saturating_add(attempts);

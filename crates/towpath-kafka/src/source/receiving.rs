@@ -1,24 +1,18 @@
 //! Takes messages out of the queues of the partitions, as many as are wanted.
 
-use std::{fmt::Write as _, panic::catch_unwind, sync::Arc, time::Duration};
+use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
-use bytes::{Bytes, BytesMut};
-use rdkafka::{
-    Message as _,
-    message::{BorrowedHeaders, BorrowedMessage, Headers as _},
-};
 use tokio::time::Instant;
-use towpath_connector::attempt_of;
-use towpath_core::{Delivery, Intake, Origin, watermark::WatermarkError};
+use towpath_core::{Delivery, Intake, watermark::WatermarkError};
 use towpath_producer::cumulative::CumulativeToken;
 
 use super::{
     KafkaToken,
     group::{Group, Queue},
-    parking::{Kept, Run},
-    partitions::{InFlight, Partitions, Place},
+    partitions::{InFlight, Partitions},
+    run::{Fetched, Fetching, Run},
 };
-use crate::{KafkaHeaders, KafkaRecord, lock::lock};
+use crate::{KafkaRecord, lock::lock};
 
 /// How many messages are taken out of one queue at once.
 const RUN: usize = 256;
@@ -36,17 +30,24 @@ pub(super) fn take(
 ) -> usize {
     let before = intake.len();
     take_due(group, intake);
-    let queues = lock(&group.queues);
-    let (until, after) = (..=*last, (*last).saturating_add(1)..);
-    for (number, queue) in queues.range(after).chain(queues.range(until)) {
+    let mut queues = lock(&group.queues);
+    for number in in_turn(&queues, *last) {
         if intake.room() == 0 {
             break;
         }
-        if take_new(group, *number, queue, intake) > 0 {
-            *last = *number;
+        let queue = queues.get_mut(&number);
+        if queue.is_some_and(|queue| take_new(group, number, queue, intake) > 0) {
+            *last = number;
         }
     }
     intake.len() - before
+}
+
+/// The partitions, those after `last` first.
+fn in_turn(queues: &BTreeMap<u32, Queue>, last: u32) -> Vec<u32> {
+    let (after, until) = (last.saturating_add(1).., ..=last);
+    let in_turn = queues.range(after).chain(queues.range(until));
+    in_turn.map(|(number, _)| *number).collect()
 }
 
 /// Delivers again what is due.
@@ -64,8 +65,7 @@ fn take_due(group: &Group, intake: &mut Intake<KafkaRecord, KafkaToken>) {
         if let Some(counted) = again {
             let mut kept = parked.kept;
             kept.deliveries = kept.deliveries.saturating_add(1);
-            let kept = vec![kept];
-            deliver(intake, vec![place], Run::new(kept, counted));
+            deliver(intake, vec![place], Run::again(kept, counted));
         }
     }
 }
@@ -73,42 +73,34 @@ fn take_due(group: &Group, intake: &mut Intake<KafkaRecord, KafkaToken>) {
 fn take_new(
     group: &Group,
     number: u32,
-    queue: &Queue,
+    queue: &mut Queue,
     intake: &mut Intake<KafkaRecord, KafkaToken>,
 ) -> usize {
     let room = intake.room().min(group.offsets.room(number));
-    let mut messages = poll(queue, room);
-    let offsets: Vec<_> = messages.iter().map(offset).collect();
-    let (places, counted) = hand_out(group, number, &offsets);
+    let mut fetched = fetch(queue, number, room, group.options.read_headers);
+    let (places, counted) = hand_out(group, number, fetched.offsets());
     let Some(counted) = counted else {
         return 0;
     };
-    // The assignment of the others is over.
-    messages.truncate(places.len());
-    let kept = keep(&queue.place, number, &messages);
+    // The assignment of those without a place is over.
+    fetched.truncate(places.len());
     group.note_handed_out(places.len());
-    deliver(intake, places, Run::new(kept, counted))
+    deliver(intake, places, Run::new(fetched, counted))
 }
 
 /// Takes messages out of a queue: as many as there is room for, unless they are large.
-fn poll(queue: &Queue, room: usize) -> Vec<BorrowedMessage<'_>> {
-    let (mut messages, mut bytes) = (Vec::with_capacity(room.min(RUN)), 0);
-    while messages.len() < room.min(RUN) && bytes < RUN_BYTES {
+fn fetch(queue: &mut Queue, number: u32, room: usize, read_headers: bool) -> Fetched {
+    let mut fetching = Fetching::of(&queue.place, number, queue.last, read_headers);
+    while fetching.len() < room.min(RUN) && fetching.bytes() < RUN_BYTES {
         match queue.messages.poll(Duration::ZERO) {
-            Some(Ok(message)) => {
-                bytes += message.payload_len() + message.key_len();
-                messages.push(message);
-            }
+            Some(Ok(message)) => fetching.push(&message),
             // The context has noted it, with its text.
             Some(Err(_)) => {}
             None => break,
         }
     }
-    messages
-}
-
-fn offset(message: &BorrowedMessage<'_>) -> u64 {
-    u64::try_from(message.offset()).unwrap_or_default()
+    queue.last = fetching.size();
+    fetching.finish()
 }
 
 /// Takes note of messages; those have no place whose assignment is over.
@@ -144,91 +136,12 @@ fn deliver(
     run: Run,
 ) -> usize {
     let run = Arc::new(run);
-    let delivered = run.kept.len().min(places.len());
-    for (index, (kept, place)) in run.kept.iter().zip(places).enumerate() {
-        let token = KafkaToken::new(place, run.clone(), index);
-        let delivery = Delivery::new(kept.record.clone(), token);
-        intake.push(delivery.with_origin(kept.origin.clone()));
+    let delivered = places.len();
+    for (index, place) in places.into_iter().enumerate() {
+        if let Some((record, origin)) = run.message(index) {
+            let token = KafkaToken::new(place, run.clone(), index);
+            intake.push(Delivery::new(record, token).with_origin(origin));
+        }
     }
     delivered
-}
-
-/// A message that comes for the first time.
-pub(super) fn first(number: u32, record: KafkaRecord, names: &mut Names) -> Kept {
-    let headers = record.headers.texts();
-    let origin = Origin::default()
-        .identified(names.of_offset(record.offset))
-        .in_partition(number, record.offset)
-        .attempt(attempt_of(&headers, 1))
-        .headers(headers);
-    Kept {
-        record,
-        origin,
-        deliveries: 1,
-    }
-}
-
-/// The identities of the messages of a partition: `topic:partition:offset`.
-pub(super) struct Names {
-    text: String,
-    /// How much of the text all have.
-    common: usize,
-}
-
-impl Names {
-    pub(super) fn of(place: &Place) -> Self {
-        let text = format!("{}:{}:", place.topic, place.partition);
-        let common = text.len();
-        Self { text, common }
-    }
-
-    fn of_offset(&mut self, offset: u64) -> &str {
-        self.text.truncate(self.common);
-        // Writing into a string does not fail.
-        let _written = write!(self.text, "{offset}");
-        &self.text
-    }
-}
-
-/// What is kept of messages that come for the first time, with all keys and payloads in one
-/// piece of memory.
-fn keep(place: &Place, number: u32, messages: &[BorrowedMessage<'_>]) -> Vec<Kept> {
-    // Of their own: a count that all runs share would travel between the cores.
-    let topic: Arc<str> = Arc::from(&*place.topic);
-    let sizes = messages
-        .iter()
-        .map(|message| message.payload_len() + message.key_len());
-    let mut all = BytesMut::with_capacity(sizes.sum());
-    for message in messages {
-        all.extend_from_slice(message.key().unwrap_or_default());
-        all.extend_from_slice(message.payload().unwrap_or_default());
-    }
-    let mut all = all.freeze();
-    let mut next = |bytes: Option<&[u8]>| bytes.map(|bytes| all.split_to(bytes.len()));
-    let mut names = Names::of(place);
-    let kept = messages.iter().map(|message| {
-        let record = KafkaRecord {
-            topic: topic.clone(),
-            partition: place.partition,
-            offset: offset(message),
-            key: next(message.key()),
-            payload: next(message.payload()),
-            timestamp_ms: message.timestamp().to_millis(),
-            headers: message.headers().map(headers).unwrap_or_default(),
-        };
-        first(number, record, &mut names)
-    });
-    kept.collect()
-}
-
-/// Values are any bytes. The client panics over a name that is no text, which the protocol
-/// does not know: such a header is left out.
-fn headers(headers: &BorrowedHeaders) -> KafkaHeaders {
-    let read = |index| {
-        let header = headers.try_get(index)?;
-        let value = header.value.map(Bytes::copy_from_slice);
-        Some((header.key.to_owned(), value))
-    };
-    let read = |index| catch_unwind(|| read(index)).ok().flatten();
-    KafkaHeaders::of((0..headers.count()).filter_map(read).collect())
 }

@@ -13,11 +13,11 @@ use super::{
     KafkaAcknowledger, KafkaSource, KafkaToken,
     commits::Job,
     group::Group,
-    parking::Run,
     partitions::Place,
-    receiving::{Names, first, hand_out, take},
+    receiving::{hand_out, take},
+    run::{Fetching, Run, Size},
 };
-use crate::{KafkaHeaders, KafkaRecord, KafkaSourceOptions, lock::lock};
+use crate::{KafkaHeaders, KafkaSourceOptions, lock::lock};
 
 const EVERY: Duration = Duration::from_millis(100);
 
@@ -58,22 +58,14 @@ impl Fixture {
 
     /// Messages as they are handed out that came together.
     fn run(&self, number: u32, offsets: &[u64]) -> Vec<KafkaToken> {
-        let partition = i32::try_from(number).unwrap();
-        let mut names = Names::of(&place(partition));
+        let place = place(i32::try_from(number).unwrap());
         let (places, counted) = hand_out(self.group(), number, offsets);
-        let record = |offset| KafkaRecord {
-            topic: "orders".into(),
-            partition,
-            offset,
-            key: None,
-            payload: None,
-            timestamp_ms: None,
-            headers: KafkaHeaders::default(),
-        };
-        let kept = offsets
-            .iter()
-            .map(|o| first(number, record(*o), &mut names));
-        let run = Arc::new(Run::new(kept.collect(), counted.unwrap()));
+        let mut fetched = Fetching::of(&place, number, Size::default(), true);
+        for offset in offsets {
+            fetched.add(*offset, None, None, None, KafkaHeaders::default());
+        }
+        let fetched = fetched.finish();
+        let run = Arc::new(Run::new(fetched, counted.unwrap()));
         let tokens = places.into_iter().enumerate();
         tokens
             .map(|(index, place)| KafkaToken::new(place, run.clone(), index))

@@ -7,7 +7,9 @@ use towpath::{
     BoxError, Call, Flow, Processor, SinkStage, Source,
     core::{Headers, Producer as _},
 };
-use towpath_kafka::{KafkaRecord, KafkaSink, KafkaSinkOptions, KafkaSource, Record};
+use towpath_kafka::{
+    KafkaRecord, KafkaSink, KafkaSinkOptions, KafkaSource, KafkaSourceOptions, Record,
+};
 use towpath_test::Recorder;
 
 use crate::{
@@ -20,6 +22,10 @@ type Seen = (KafkaRecord, Option<String>, Headers, u32);
 
 /// Everything that a topic holds, as a pipeline gets it.
 async fn received(brokers: &str, topic: &str, count: usize) -> Vec<Seen> {
+    received_with(quick(brokers, "see", topic), count).await
+}
+
+async fn received_with(options: KafkaSourceOptions, count: usize) -> Vec<Seen> {
     let see = |call: Call<KafkaRecord>| async move {
         let identity = call.origin.identity.as_ref().map(ToString::to_string);
         let origin = call.origin.clone();
@@ -31,7 +37,7 @@ async fn received(brokers: &str, topic: &str, count: usize) -> Vec<Seen> {
         ))
     };
     let recorder = Recorder::new();
-    let source = KafkaSource::new(quick(brokers, "see", topic)).unwrap();
+    let source = KafkaSource::new(options).unwrap();
     let running = Flow::from(Source::new("kafka", source))
         .process(Processor::with_context("see", see))
         .sink(recorder.sink("record"));
@@ -128,6 +134,10 @@ async fn headers_come_in_also_those_that_are_no_text_and_attempts_are_counted_on
     assert_eq!(record.headers.get("raw"), Some(&b"\xff\xfe"[..]));
     let names: Vec<_> = record.headers.iter().map(|(name, _)| name).collect();
     assert_eq!(names, ["tenant", "raw", "none", "towpath-attempt"]);
+    let unread = quick(&brokers, "unread", &topic).read_headers(false);
+    let (record, _, headers, attempt) = received_with(unread, 1).await.remove(0);
+    assert!(record.headers.is_empty() && headers.is_empty());
+    assert_eq!((record.as_ref(), attempt), (&b"x"[..], 1));
 }
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]

@@ -140,6 +140,13 @@ impl<P: Send + 'static, A: Acknowledger> Acknowledger for Redeliveries<P, A> {
         }
     }
 
+    async fn close(&mut self) -> Result<(), BoxError> {
+        match &mut self.inner {
+            Some(inner) => inner.close().await,
+            None => Ok(()),
+        }
+    }
+
     fn configure(
         token: &mut Self::Token,
         options: &SettleOptions,

@@ -84,6 +84,7 @@ fn is_failure(kind: &EventKind) -> bool {
             | EventKind::SourceFailed { .. }
             | EventKind::SettleFailed { .. }
             | EventKind::ExtendFailed { .. }
+            | EventKind::CloseFailed { .. }
             | EventKind::BreakerChanged {
                 to: BreakerState::Open,
                 ..
@@ -117,6 +118,9 @@ impl fmt::Display for InWords<'_> {
                     f,
                     "source not told that its messages are worked on: {error}"
                 )
+            }
+            EventKind::CloseFailed { error } => {
+                write!(f, "source not closed as it should be: {error}")
             }
             EventKind::ConcurrencyChanged { concurrency } => {
                 write!(f, "concurrency is {concurrency} now")

@@ -4,6 +4,7 @@ mod acknowledging;
 mod backpressure;
 mod batching;
 mod building;
+mod closing;
 mod controlling;
 mod crashing;
 mod cumulative;
