@@ -9,7 +9,7 @@ use tokio::time::Instant;
 use towpath::core::Producer;
 use towpath::kafka::{KafkaRecord, KafkaSource, KafkaSourceOptions};
 use towpath::nats::{JetStreamMessage, JetStreamSource, JetStreamSourceOptions};
-use towpath::postgres::{PostgresSink, Row, SinkOptions};
+use towpath::postgres::{PostgresSink, PostgresSinkOptions, Row};
 use towpath::{Batcher, Flow, Pipeline, SinkStage, Source};
 use towpath_test_servers::{Kafka, Nats, Postgres};
 
@@ -107,7 +107,7 @@ fn pipeline<P: Producer<Payload: Sync>>(
     server: &Postgres,
     write: fn(&P::Payload, &mut Row<'_>),
 ) -> Result<Pipeline, Failed> {
-    let options = SinkOptions::copy_into(server.url(), "lines", COLUMNS);
+    let options = PostgresSinkOptions::copy_into(server.url(), "lines", COLUMNS);
     let sink = PostgresSink::new(options, write)?;
     let flow = Flow::from(Source::new("waiting", producer));
     let batches = flow.batch(Batcher::new("batch").max_messages(BATCH));

@@ -9,7 +9,7 @@ use tokio::task::JoinSet;
 use tokio_postgres::binary_copy::BinaryCopyInWriter;
 use tokio_postgres::types::{ToSql, Type};
 use tokio_postgres::{Client, NoTls, Statement};
-use towpath::postgres::{PostgresSink, Row, SinkOptions};
+use towpath::postgres::{PostgresSink, PostgresSinkOptions, Row};
 use towpath::{Batcher, Flow, SinkStage, Source};
 use towpath_test_servers::Postgres;
 
@@ -54,8 +54,10 @@ struct Hand {
 /// The loops by hand.
 #[derive(Debug, Clone, Copy, PartialEq, Eq)]
 enum Way {
-    /// `COPY`, which is a transaction of its own.
+    /// `COPY`, which is a transaction of its own: its answer comes before it is committed.
     Copy,
+    /// `COPY` in a transaction whose end is waited for, with all of it sent at once.
+    Committed,
     /// One statement with all values of all rows.
     Values,
     /// One statement with one array for each column.
@@ -81,19 +83,20 @@ impl<'a> Place<'a> {
     }
 
     fn copy(self) -> Contest<'a> {
-        let options = || SinkOptions::copy_into(self.server.url(), "lines", COLUMNS);
+        let options = || PostgresSinkOptions::copy_into(self.server.url(), "lines", COLUMNS);
         let contenders = vec![
             Contender::towpath(move |runtime| {
                 self.prepare(false);
                 self.towpath(runtime, options(), Lines::new(self.messages, self.messages))
             }),
             self.by_hand("by-hand", Way::Copy).goal(0.95),
+            self.by_hand("by-hand-committed", Way::Committed),
         ];
         self.contest(NAMES[0], "COPY into a table without index", contenders)
     }
 
     fn upsert(self) -> Contest<'a> {
-        let options = || SinkOptions::upsert(self.server.url(), "lines", COLUMNS, ["id"]);
+        let options = || PostgresSinkOptions::upsert(self.server.url(), "lines", COLUMNS, ["id"]);
         let contenders = vec![
             Contender::towpath(move |runtime| {
                 self.prepare(true);
@@ -111,7 +114,8 @@ impl<'a> Place<'a> {
     }
 
     fn once(self) -> Contest<'a> {
-        let options = || SinkOptions::copy_into(self.server.url(), "lines", COLUMNS).once("bench");
+        let options =
+            || PostgresSinkOptions::copy_into(self.server.url(), "lines", COLUMNS).once("bench");
         let contenders = vec![
             Contender::towpath(move |runtime| {
                 self.prepare(false);
@@ -187,7 +191,7 @@ impl<'a> Place<'a> {
     fn towpath(
         self,
         runtime: &Runtime,
-        options: SinkOptions,
+        options: PostgresSinkOptions,
         lines: Lines,
     ) -> Result<Spent, Failed> {
         let is_upsert = options.once.is_none() && lines.keys() < self.messages;
@@ -219,7 +223,7 @@ impl Way {
 
     fn statement(self) -> String {
         match self {
-            Self::Copy | Self::Once | Self::Position => COPY.to_owned(),
+            Self::Copy | Self::Committed | Self::Once | Self::Position => COPY.to_owned(),
             Self::Values => values(BATCH),
             Self::Unnest => format!(
                 "INSERT INTO lines (id, customer, total)
@@ -291,6 +295,7 @@ impl Hand {
     async fn write(&self, way: Way, begin: u32, lines: &[Line]) -> Result<(), Failed> {
         match way {
             Way::Copy => self.copy(lines.iter()).await,
+            Way::Committed => self.committed(lines).await,
             Way::Values => self.values(lines).await,
             Way::Unnest => self.unnest(lines).await,
             Way::Once => self.once(begin, lines).await,
@@ -308,6 +313,19 @@ impl Hand {
                 .await?;
         }
         writer.finish().await?;
+        Ok(())
+    }
+
+    async fn committed(&self, lines: &[Line]) -> Result<(), Failed> {
+        let opened = self.client.batch_execute("BEGIN");
+        let ((), sink) = try_join(opened, self.client.copy_in(&self.statement)).await?;
+        let mut writer = pin!(BinaryCopyInWriter::new(sink, &TYPES));
+        for line in lines {
+            let row: [&(dyn ToSql + Sync); 3] = [&line.id, &line.customer, &line.total];
+            writer.as_mut().write(&row).await?;
+        }
+        let closed = self.client.batch_execute("COMMIT");
+        try_join(writer.finish(), closed).await?;
         Ok(())
     }
 

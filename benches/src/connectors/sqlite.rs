@@ -7,7 +7,7 @@ use bytes::Bytes;
 use rusqlite::{Connection, Transaction, TransactionBehavior, params};
 use tempfile::TempDir;
 use tokio::runtime::Runtime;
-use towpath::sqlite::{Entry, QueueOptions, SqliteQueue, Sync};
+use towpath::sqlite::{Entry, SqliteQueue, SqliteQueueOptions, Sync};
 use towpath::{Flow, Source};
 
 use super::contest::{Contender, Contest};
@@ -174,7 +174,7 @@ fn taken(runtime: &Runtime, promise: Promise, messages: u32) -> Result<Spent, Fa
 }
 
 fn open(folder: &TempDir, promise: Promise) -> Result<SqliteQueue, Failed> {
-    let options = QueueOptions::default().sync(promise.sync);
+    let options = SqliteQueueOptions::default().sync(promise.sync);
     Ok(SqliteQueue::open(
         folder.path().join("ours.queue"),
         options,

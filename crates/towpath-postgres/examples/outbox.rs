@@ -10,8 +10,8 @@ use tokio::time::sleep;
 use tokio_postgres::{Client, NoTls};
 use towpath::{prelude::*, shutdown_signal};
 use towpath_postgres::{
-    Entry, Job, Once, PostgresQueue, PostgresSink, PostgresSource, QueueOptions, Row, SinkOptions,
-    SourceOptions,
+    Entry, Once, PostgresMessage, PostgresQueue, PostgresQueueOptions, PostgresSink,
+    PostgresSinkOptions, PostgresSource, PostgresSourceOptions, Row,
 };
 
 const TABLES: &str = "
@@ -48,10 +48,10 @@ fn arguments() -> Option<(String, u32)> {
 }
 
 async fn run(url: &str, count: u32) -> Result<(), BoxError> {
-    let mut queue = PostgresQueue::new(QueueOptions::new(url, "example_outbox"))?;
+    let mut queue = PostgresQueue::new(PostgresQueueOptions::new(url, "example_outbox"))?;
     queue.create().await?;
     let columns = ["order", "customer"];
-    let options = SinkOptions::copy_into(url, "example_shipments", columns)
+    let options = PostgresSinkOptions::copy_into(url, "example_shipments", columns)
         .once(Once::new("shipments").table("example_applied"));
     let mut shipments = PostgresSink::new(options, ship)?;
     shipments.create_applied().await?;
@@ -62,7 +62,7 @@ async fn run(url: &str, count: u32) -> Result<(), BoxError> {
     client.batch_execute(TABLES).await?;
     let client = place_orders(client, &queue, count).await?;
 
-    let source = PostgresSource::new(SourceOptions::new(url, "example_outbox"))?;
+    let source = PostgresSource::new(PostgresSourceOptions::new(url, "example_outbox"))?;
     let pipeline = Flow::from(Source::new("outbox", source))
         .decode(order)
         .batch(
@@ -111,7 +111,7 @@ async fn place_orders(
 }
 
 /// The number of the order, and the customer.
-fn order(job: &Job) -> Result<(i64, String), BoxError> {
+fn order(job: &PostgresMessage) -> Result<(i64, String), BoxError> {
     let number = std::str::from_utf8(&job.payload)?.parse()?;
     let customer = job.key.clone().ok_or("an order without a customer")?;
     Ok((number, customer))

@@ -4,7 +4,7 @@ use std::{error::Error as _, time::Duration};
 
 use tokio_postgres::error::{DbError, SqlState};
 
-use crate::Server;
+use crate::PostgresOptions;
 
 /// A server could not be reached, or refused what it was asked.
 ///
@@ -65,7 +65,7 @@ impl PostgresError {
     }
 
     /// The login did not succeed.
-    pub(crate) fn login(server: &Server, error: &tokio_postgres::Error) -> Self {
+    pub(crate) fn login(server: &PostgresOptions, error: &tokio_postgres::Error) -> Self {
         let why = words(error);
         let setting = match error.code() {
             Some(code) if code.code().starts_with("28") => "user and password in `url`",
@@ -84,14 +84,14 @@ impl PostgresError {
     }
 
     /// Nothing was said for too long.
-    pub(crate) fn silent(server: &Server, within: Duration) -> Self {
+    pub(crate) fn silent(server: &PostgresOptions, within: Duration) -> Self {
         Self::later(format!("{server} gave no answer within {within:?}"))
     }
 
     /// A statement failed. `setting` is what to look at when something that it names is not
     /// there; `lost` what the connection has said as it ended.
     pub(crate) fn statement(
-        server: &Server,
+        server: &PostgresOptions,
         setting: &str,
         error: &tokio_postgres::Error,
         lost: Option<String>,

@@ -7,15 +7,17 @@
 //! ```no_run
 //! use towpath::prelude::*;
 //! use towpath_postgres::{
-//!     Job, Once, PostgresSink, PostgresSource, Row, SinkOptions, SourceOptions,
+//!     Once, PostgresMessage, PostgresSink, PostgresSinkOptions, PostgresSource,
+//!     PostgresSourceOptions, Row,
 //! };
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! let url = "postgres://shop@localhost/shop";
-//! let jobs = PostgresSource::new(SourceOptions::new(url, "jobs"))?;
-//! let options = SinkOptions::copy_into(url, "shipments", ["order", "note"]).once(Once::new("jobs"));
-//! let mut shipments = PostgresSink::new(options, |job: &Job, row: &mut Row<'_>| {
+//! let jobs = PostgresSource::new(PostgresSourceOptions::new(url, "jobs"))?;
+//! let options = PostgresSinkOptions::copy_into(url, "shipments", ["order", "note"])
+//!     .once(Once::new("jobs"));
+//! let mut shipments = PostgresSink::new(options, |job: &PostgresMessage, row: &mut Row<'_>| {
 //!     row.add(job.id).add(String::from_utf8_lossy(&job.payload).as_ref());
 //! })?;
 //! shipments.create_applied().await?;
@@ -53,11 +55,12 @@ mod source;
 mod table;
 
 pub use error::PostgresError;
-pub use queue::{Entry, PostgresQueue, QueueOptions, queue_schema};
-pub use server::Server;
-pub use sink::{Once, PostgresSink, Row, SinkOptions, Target, applied_schema};
+pub use queue::{Entry, PostgresQueue, PostgresQueueOptions, queue_schema};
+pub use server::PostgresOptions;
+pub use sink::{Once, PostgresSink, PostgresSinkOptions, Row, Target, applied_schema};
 pub use source::{
-    Job, PostgresAcknowledger, PostgresSource, PostgresToken, SourceOptions, WhenDone,
+    PostgresAcknowledger, PostgresMessage, PostgresSource, PostgresSourceOptions, PostgresToken,
+    WhenDone,
 };
 pub use table::Table;
 /// The client: its transactions and the types of its values are in this crate's own signatures.

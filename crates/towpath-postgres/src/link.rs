@@ -18,7 +18,7 @@ use tokio::{
 use tokio_postgres::{AsyncMessage, Client, Error};
 
 use crate::{
-    PostgresError, Server,
+    PostgresError, PostgresOptions,
     error::words,
     server::{Tls, Wire},
 };
@@ -37,7 +37,7 @@ const NOTICE_THE_END: &str = "SELECT set_config('client_connection_check_interva
 ///
 /// A task ends with its connection; all of them end with this.
 pub(crate) struct Dialer {
-    server: Arc<Server>,
+    server: Arc<PostgresOptions>,
     drivers: JoinSet<()>,
     /// Wakes whoever waits for notifications, and when a connection is lost.
     heard: Arc<Notify>,
@@ -46,7 +46,7 @@ pub(crate) struct Dialer {
 /// A connection. One that is dropped while it is busy is given up, and the server told so.
 pub(crate) struct Link {
     pub(crate) client: Arc<Client>,
-    server: Arc<Server>,
+    server: Arc<PostgresOptions>,
     lost: Arc<Mutex<Option<String>>>,
     give_up: Option<oneshot::Sender<()>>,
     is_busy: bool,
@@ -64,7 +64,7 @@ impl<T> Started<T> {
 // === impl Dialer ===
 
 impl Dialer {
-    pub(crate) fn new(server: Server) -> Self {
+    pub(crate) fn new(server: PostgresOptions) -> Self {
         Self {
             server: Arc::new(server),
             drivers: JoinSet::new(),
@@ -72,7 +72,7 @@ impl Dialer {
         }
     }
 
-    pub(crate) fn server(&self) -> &Server {
+    pub(crate) fn server(&self) -> &PostgresOptions {
         &self.server
     }
 
@@ -94,7 +94,7 @@ impl Dialer {
         })
     }
 
-    async fn log_in(&mut self, server: &Arc<Server>) -> Result<Link, PostgresError> {
+    async fn log_in(&mut self, server: &Arc<PostgresOptions>) -> Result<Link, PostgresError> {
         let wrong = |problem: String| PostgresError::later(format!("`url` {problem}"));
         let config = server.config().map_err(wrong)?;
         let tls = server

@@ -14,7 +14,7 @@ pub(crate) use entry::{read, written};
 pub use schema::queue_schema;
 
 use crate::{
-    PostgresError, Server, Table,
+    PostgresError, PostgresOptions, Table,
     link::{Dialer, Link},
     table::quoted,
 };
@@ -28,9 +28,9 @@ const TABLE: &str = "towpath_queue";
 /// Which table of which server is the queue.
 ///
 /// ```
-/// use towpath_postgres::QueueOptions;
+/// use towpath_postgres::PostgresQueueOptions;
 ///
-/// let options: QueueOptions = serde_json::from_str(
+/// let options: PostgresQueueOptions = serde_json::from_str(
 ///     r#"{ "server": "postgres://localhost/shop", "table": "jobs", "notify": false }"#,
 /// )?;
 /// # let _ = options;
@@ -39,9 +39,9 @@ const TABLE: &str = "towpath_queue";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct QueueOptions {
+pub struct PostgresQueueOptions {
     /// The server.
-    pub server: Server,
+    pub server: PostgresOptions,
     /// The table; `towpath_queue` unless set.
     #[serde(default = "queue_table")]
     pub table: Table,
@@ -66,10 +66,10 @@ pub(crate) fn yes() -> bool {
 /// connection of its own. Who takes messages out is a [`PostgresSource`](crate::PostgresSource).
 ///
 /// ```no_run
-/// use towpath_postgres::{Entry, PostgresQueue, QueueOptions};
+/// use towpath_postgres::{Entry, PostgresQueue, PostgresQueueOptions};
 ///
 /// # async fn example() -> Result<(), Box<dyn std::error::Error>> {
-/// let options = QueueOptions::new("postgres://localhost/shop", "jobs");
+/// let options = PostgresQueueOptions::new("postgres://localhost/shop", "jobs");
 /// let mut queue = PostgresQueue::new(options)?;
 /// queue.create().await?;
 /// queue.enqueue(Entry::new("pack order 17").key("order 17")).await?;
@@ -78,16 +78,16 @@ pub(crate) fn yes() -> bool {
 /// ```
 #[derive(Debug)]
 pub struct PostgresQueue {
-    options: QueueOptions,
+    options: PostgresQueueOptions,
     dialer: Dialer,
     link: Option<Link>,
 }
 
-// === impl QueueOptions ===
+// === impl PostgresQueueOptions ===
 
-impl QueueOptions {
+impl PostgresQueueOptions {
     /// A table of a server.
-    pub fn new(server: impl Into<Server>, table: impl Into<Table>) -> Self {
+    pub fn new(server: impl Into<PostgresOptions>, table: impl Into<Table>) -> Self {
         Self {
             server: server.into(),
             table: table.into(),
@@ -121,7 +121,7 @@ impl PostgresQueue {
     ///
     /// # Errors
     /// Fails with everything that is wrong with them.
-    pub fn new(options: QueueOptions) -> Result<Self, InvalidOptions> {
+    pub fn new(options: PostgresQueueOptions) -> Result<Self, InvalidOptions> {
         options.validate()?;
         Ok(Self {
             dialer: Dialer::new(options.server.clone()),
@@ -131,7 +131,7 @@ impl PostgresQueue {
     }
 
     /// What the queue was made with.
-    pub fn options(&self) -> &QueueOptions {
+    pub fn options(&self) -> &PostgresQueueOptions {
         &self.options
     }
 
@@ -366,11 +366,11 @@ mod tests {
     #[test]
     fn options_are_read_and_all_their_problems_are_reported() {
         let text = r#"{"server": "nonsense", "table": ""}"#;
-        let options: QueueOptions = serde_json::from_str(text).unwrap();
+        let options: PostgresQueueOptions = serde_json::from_str(text).unwrap();
         let error = PostgresQueue::new(options).unwrap_err();
         let paths: Vec<_> = error.problems().iter().map(|p| p.path.as_str()).collect();
         assert_eq!(paths, ["server.url", "table"]);
         let unknown = r#"{"server": "postgres://h", "tabel": "x"}"#;
-        assert!(serde_json::from_str::<QueueOptions>(unknown).is_err());
+        assert!(serde_json::from_str::<PostgresQueueOptions>(unknown).is_err());
     }
 }

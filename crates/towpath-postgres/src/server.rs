@@ -49,15 +49,15 @@ const SETTINGS: [&str; 16] = [
 ///
 /// ```
 /// use std::time::Duration;
-/// use towpath_postgres::Server;
+/// use towpath_postgres::PostgresOptions;
 ///
-/// let server = Server::new("postgres://orders:hush@db.internal/shop")
+/// let server = PostgresOptions::new("postgres://orders:hush@db.internal/shop")
 ///     .statement_timeout(Duration::from_secs(10));
 /// assert_eq!(server.to_string(), "db.internal:5432/shop");
 /// assert!(!format!("{server:?}").contains("hush"));
 /// ```
 #[derive(Clone)]
-pub struct Server {
+pub struct PostgresOptions {
     settings: Settings,
 }
 
@@ -89,9 +89,9 @@ fn application_name() -> String {
     APPLICATION_NAME.to_owned()
 }
 
-// === impl Server ===
+// === impl PostgresOptions ===
 
-impl Server {
+impl PostgresOptions {
     /// A server by its URL, or by a list of settings.
     pub fn new(url: impl Into<Secret>) -> Self {
         Self {
@@ -211,7 +211,7 @@ impl Server {
 }
 
 /// Host, port and database.
-impl fmt::Display for Server {
+impl fmt::Display for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         match self.config() {
             Ok(config) => f.write_str(&shown(&config)),
@@ -220,9 +220,9 @@ impl fmt::Display for Server {
     }
 }
 
-impl fmt::Debug for Server {
+impl fmt::Debug for PostgresOptions {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("Server")
+        f.debug_struct("PostgresOptions")
             .field("address", &self.to_string())
             .field("connect_timeout", &self.settings.connect_timeout)
             .field("statement_timeout", &self.settings.statement_timeout)
@@ -230,19 +230,19 @@ impl fmt::Debug for Server {
     }
 }
 
-impl From<&str> for Server {
+impl From<&str> for PostgresOptions {
     fn from(url: &str) -> Self {
         Self::new(url)
     }
 }
 
-impl From<String> for Server {
+impl From<String> for PostgresOptions {
     fn from(url: String) -> Self {
         Self::new(url)
     }
 }
 
-impl<'de> Deserialize<'de> for Server {
+impl<'de> Deserialize<'de> for PostgresOptions {
     fn deserialize<D: Deserializer<'de>>(from: D) -> Result<Self, D::Error> {
         from.deserialize_any(ServerVisitor)
     }
@@ -251,19 +251,19 @@ impl<'de> Deserialize<'de> for Server {
 struct ServerVisitor;
 
 impl<'de> Visitor<'de> for ServerVisitor {
-    type Value = Server;
+    type Value = PostgresOptions;
 
     fn expecting(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
         f.write_str("the URL of a PostgreSQL server, or a map with `url`")
     }
 
-    fn visit_str<E>(self, url: &str) -> Result<Server, E> {
-        Ok(Server::new(url))
+    fn visit_str<E>(self, url: &str) -> Result<PostgresOptions, E> {
+        Ok(PostgresOptions::new(url))
     }
 
-    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<Server, M::Error> {
+    fn visit_map<M: MapAccess<'de>>(self, map: M) -> Result<PostgresOptions, M::Error> {
         let settings = Settings::deserialize(MapAccessDeserializer::new(map))?;
-        Ok(Server { settings })
+        Ok(PostgresOptions { settings })
     }
 }
 
@@ -325,7 +325,7 @@ fn host_name(host: &Host) -> String {
 mod tests {
     use super::*;
 
-    fn problems(server: &Server) -> String {
+    fn problems(server: &PostgresOptions) -> String {
         let mut problems = Problems::new();
         server.check(&mut problems, "server");
         problems
@@ -344,7 +344,7 @@ mod tests {
             ("postgres://me:a?hush/hush@host/db", "host:5432/db"),
             ("postgres:///db?host=/run/pg", "/run/pg:5432/db"),
         ] {
-            let server = Server::new(url);
+            let server = PostgresOptions::new(url);
             assert_eq!(server.to_string(), expected, "{url}");
             assert!(!format!("{server:?}").contains("hush"));
         }
@@ -360,7 +360,7 @@ mod tests {
             "postgres://me:hush/hush@host?hush=1",
             "",
         ] {
-            let server = Server::new(url);
+            let server = PostgresOptions::new(url);
             let told = problems(&server);
             assert!(
                 told.starts_with("invalid options: server.url: "),
@@ -376,15 +376,17 @@ mod tests {
 
     #[test]
     fn a_setting_of_the_address_that_is_wrong_is_named() {
-        let told = problems(&Server::new("postgres://host/db?sslmode=maybe"));
+        let told = problems(&PostgresOptions::new("postgres://host/db?sslmode=maybe"));
         assert!(told.contains("`sslmode`"), "{told}");
-        let told = problems(&Server::new("postgres://host/db?sslrootcert=ca.pem"));
+        let told = problems(&PostgresOptions::new(
+            "postgres://host/db?sslrootcert=ca.pem",
+        ));
         assert!(told.contains("`sslrootcert`"), "{told}");
     }
 
     #[test]
     fn all_problems_are_reported_at_once() {
-        let server = Server::new("postgres:///")
+        let server = PostgresOptions::new("postgres:///")
             .connect_timeout(Duration::ZERO)
             .statement_timeout(Duration::MAX);
         let told = problems(&server);
@@ -395,23 +397,26 @@ mod tests {
 
     #[test]
     fn a_server_is_read_from_a_text_or_a_map() {
-        let text: Server = serde_json::from_str(r#""postgres://host/db""#).unwrap();
+        let text: PostgresOptions = serde_json::from_str(r#""postgres://host/db""#).unwrap();
         assert_eq!(text.to_string(), "host:5432/db");
         let map = r#"{"url": "postgres://host/db", "password": "p@ss", "statement_timeout": "2s"}"#;
-        let map: Server = serde_json::from_str(map).unwrap();
+        let map: PostgresOptions = serde_json::from_str(map).unwrap();
         assert_eq!(map.answers_within(), Duration::from_secs(2));
         let config = map.config().unwrap();
         assert_eq!(config.get_password(), Some(&b"p@ss"[..]));
-        let unknown = serde_json::from_str::<Server>(r#"{"url": "postgres://h", "tiemout": 1}"#);
+        let unknown =
+            serde_json::from_str::<PostgresOptions>(r#"{"url": "postgres://h", "tiemout": 1}"#);
         assert!(unknown.unwrap_err().to_string().contains("tiemout"));
     }
 
     #[cfg(not(feature = "tls"))]
     #[test]
     fn an_address_that_asks_for_tls_needs_the_feature() {
-        let told = problems(&Server::new("postgres://host/db?sslmode=verify-full"));
+        let told = problems(&PostgresOptions::new(
+            "postgres://host/db?sslmode=verify-full",
+        ));
         assert!(told.contains("feature `tls`"), "{told}");
-        let told = problems(&Server::new("postgres://host/db").ca("ca.pem"));
+        let told = problems(&PostgresOptions::new("postgres://host/db").ca("ca.pem"));
         assert!(told.contains("server.ca: is for TLS"), "{told}");
     }
 }

@@ -15,7 +15,7 @@ use towpath_connector::{Backoff, Persistence};
 use towpath_core::{Batch, BoxError, Failure, Peer, Reach, Sink, SinkPromise, Verdicts, Written};
 use towpath_options::InvalidOptions;
 
-pub use options::{Once, SinkOptions, Target};
+pub use options::{Once, PostgresSinkOptions, Target};
 pub use row::Row;
 pub use schema::applied_schema;
 
@@ -41,12 +41,13 @@ const SEARCH: &str = "BEGIN; SET CONSTRAINTS ALL IMMEDIATE";
 ///
 /// ```
 /// use towpath::prelude::*;
-/// use towpath_postgres::{PostgresSink, Row, SinkOptions};
+/// use towpath_postgres::{PostgresSink, PostgresSinkOptions, Row};
 ///
 /// struct Order { id: i64, customer: String }
 ///
 /// # fn example() -> Result<(), BoxError> {
-/// let options = SinkOptions::copy_into("postgres://localhost/shop", "orders", ["id", "customer"]);
+/// let columns = ["id", "customer"];
+/// let options = PostgresSinkOptions::copy_into("postgres://localhost/shop", "orders", columns);
 /// let sink = PostgresSink::new(options, |order: &Order, row: &mut Row<'_>| {
 ///     row.add(order.id).add(&order.customer);
 /// })?;
@@ -56,7 +57,7 @@ const SEARCH: &str = "BEGIN; SET CONSTRAINTS ALL IMMEDIATE";
 /// # example().unwrap();
 /// ```
 pub struct PostgresSink<T> {
-    options: Arc<SinkOptions>,
+    options: Arc<PostgresSinkOptions>,
     write: Arc<Write<T>>,
     name: Option<Arc<Name<T>>>,
     dialer: Dialer,
@@ -84,7 +85,7 @@ impl<T: Send + Sync + 'static> PostgresSink<T> {
     /// # Errors
     /// Fails with everything that is wrong with the options.
     pub fn new(
-        options: SinkOptions,
+        options: PostgresSinkOptions,
         write: impl Fn(&T, &mut Row<'_>) + Send + Sync + 'static,
     ) -> Result<Self, InvalidOptions> {
         options.validate()?;
@@ -241,7 +242,7 @@ impl<T> Job<T> {
     fn encode(
         &mut self,
         columns: &Columns,
-        options: &SinkOptions,
+        options: &PostgresSinkOptions,
         write: &Write<T>,
         name: Option<&Name<T>>,
     ) {

@@ -2,7 +2,7 @@
 
 mod acknowledger;
 mod claim;
-mod job;
+mod message;
 mod options;
 
 use std::{collections::VecDeque, fmt, pin::Pin, sync::Arc, time::Duration};
@@ -16,8 +16,8 @@ use towpath_core::{BoxError, Delivery, Intake, Lag, Origin, Peer, Producer, Rece
 use towpath_options::InvalidOptions;
 
 pub use acknowledger::{PostgresAcknowledger, PostgresToken};
-pub use job::Job;
-pub use options::{SourceOptions, WhenDone};
+pub use message::PostgresMessage;
+pub use options::{PostgresSourceOptions, WhenDone};
 
 use crate::PostgresError;
 use acknowledger::Key;
@@ -38,13 +38,13 @@ type Claiming = Pin<Box<dyn Future<Output = Claimed> + Send>>;
 ///
 /// ```
 /// use towpath::prelude::*;
-/// use towpath_postgres::{Job, PostgresSource, SourceOptions};
+/// use towpath_postgres::{PostgresMessage, PostgresSource, PostgresSourceOptions};
 ///
 /// # fn example() -> Result<(), BoxError> {
-/// let options = SourceOptions::new("postgres://localhost/shop", "jobs");
+/// let options = PostgresSourceOptions::new("postgres://localhost/shop", "jobs");
 /// let source = PostgresSource::new(options)?;
 /// let pipeline = Flow::from(Source::new("jobs", source))
-///     .process(Processor::new("work", |job: Job| async move {
+///     .process(Processor::new("work", |job: PostgresMessage| async move {
 ///         println!("{:?}", job.payload);
 ///         Ok::<_, BoxError>(())
 ///     }))
@@ -55,7 +55,7 @@ type Claiming = Pin<Box<dyn Future<Output = Claimed> + Send>>;
 /// # example().unwrap();
 /// ```
 pub struct PostgresSource {
-    options: Arc<SourceOptions>,
+    options: Arc<PostgresSourceOptions>,
     /// Not there while a claim is under way.
     taker: Option<Taker>,
     /// What is under way outlives a call that is dropped: nothing that the server has lent is
@@ -63,7 +63,7 @@ pub struct PostgresSource {
     claiming: Option<Claiming>,
     heard: Arc<Notify>,
     /// Received, and more than there was room for.
-    ready: VecDeque<(Job, PostgresToken, Origin)>,
+    ready: VecDeque<(PostgresMessage, PostgresToken, Origin)>,
     leases: Leases<Key>,
     lag: Lag,
     /// Whether the last call has failed: somebody waits to hear that all is well again.
@@ -77,7 +77,7 @@ impl PostgresSource {
     ///
     /// # Errors
     /// Fails with everything that is wrong with them.
-    pub fn new(options: SourceOptions) -> Result<Self, InvalidOptions> {
+    pub fn new(options: PostgresSourceOptions) -> Result<Self, InvalidOptions> {
         options.validate()?;
         let (options, lag) = (Arc::new(options), Lag::default());
         let taker = Taker::new(options.clone(), lag.clone());
@@ -95,7 +95,7 @@ impl PostgresSource {
 
     async fn receive_some(
         &mut self,
-        intake: &mut Intake<Job, PostgresToken>,
+        intake: &mut Intake<PostgresMessage, PostgresToken>,
     ) -> Result<Received, BoxError> {
         loop {
             self.hand_out(intake);
@@ -145,7 +145,7 @@ impl PostgresSource {
         }));
     }
 
-    fn hand_out(&mut self, intake: &mut Intake<Job, PostgresToken>) {
+    fn hand_out(&mut self, intake: &mut Intake<PostgresMessage, PostgresToken>) {
         let count = intake.room().min(self.ready.len());
         for (job, token, origin) in self.ready.drain(..count) {
             intake.push(Delivery::new(job, token).with_origin(origin));
@@ -178,19 +178,22 @@ impl PostgresSource {
 }
 
 impl Producer for PostgresSource {
-    type Payload = Job;
+    type Payload = PostgresMessage;
     type Acknowledger = PostgresAcknowledger;
 
     async fn receive(
         &mut self,
-        intake: &mut Intake<Job, PostgresToken>,
+        intake: &mut Intake<PostgresMessage, PostgresToken>,
     ) -> Result<Received, BoxError> {
         let received = self.receive_some(intake).await;
         self.was_lost = received.is_err();
         received
     }
 
-    async fn drain(&mut self, _intake: &mut Intake<Job, PostgresToken>) -> Result<(), BoxError> {
+    async fn drain(
+        &mut self,
+        _intake: &mut Intake<PostgresMessage, PostgresToken>,
+    ) -> Result<(), BoxError> {
         let claimed = timeout(DRAIN_WITHIN, self.claimed()).await;
         if let Ok(Ok(Claim::Jobs(lent))) = claimed {
             self.keep(lent);

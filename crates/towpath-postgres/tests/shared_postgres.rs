@@ -7,6 +7,8 @@
     reason = "helpers of tests are tests; the lint knows only the functions marked as such"
 )]
 
+#[path = "shared_postgres/claims.rs"]
+mod claims;
 #[path = "shared_postgres/example.rs"]
 mod example;
 #[path = "shared_postgres/once.rs"]

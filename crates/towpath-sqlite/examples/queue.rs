@@ -8,7 +8,7 @@ use std::{env, path::PathBuf, process::ExitCode, time::Duration};
 
 use tokio::time::sleep;
 use towpath::{prelude::*, shutdown_signal};
-use towpath_sqlite::{Entry, QueueOptions, Queued, SqliteQueue};
+use towpath_sqlite::{Entry, SqliteMessage, SqliteQueue, SqliteQueueOptions};
 
 #[tokio::main(flavor = "current_thread")]
 async fn main() -> ExitCode {
@@ -44,8 +44,8 @@ fn arguments() -> Option<(PathBuf, u32)> {
 }
 
 async fn run(path: PathBuf, count: u32) -> Result<(), BoxError> {
-    let queue = SqliteQueue::open(&path, QueueOptions::default())?;
-    let letters = SqliteQueue::open(path.with_extension("dead"), QueueOptions::default())?;
+    let queue = SqliteQueue::open(&path, SqliteQueueOptions::default())?;
+    let letters = SqliteQueue::open(path.with_extension("dead"), SqliteQueueOptions::default())?;
     println!("{} from before", queue.depth().await?.messages);
     put_in(&queue, count).await?;
 
@@ -97,7 +97,7 @@ async fn put_in(queue: &SqliteQueue, count: u32) -> Result<(), BoxError> {
 }
 
 /// The customer, and the order.
-fn order(queued: &Queued) -> Result<(String, String), BoxError> {
+fn order(queued: &SqliteMessage) -> Result<(String, String), BoxError> {
     let text = std::str::from_utf8(&queued.payload)?;
     let customer = queued.key.clone().ok_or("an order without a customer")?;
     Ok((customer, text.to_owned()))

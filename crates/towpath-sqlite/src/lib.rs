@@ -1,21 +1,21 @@
 //! A durable queue in a local file, as source and sink, and tables of SQLite as sinks.
 //!
 //! [`SqliteQueue`] takes messages from any thread and process, [`SqliteSource`] works on them,
-//! [`QueueSink`] ends a pipeline where the next one begins, and [`SqliteSink`] writes rows.
+//! [`SqliteQueueSink`] ends a pipeline where the next one begins, and [`SqliteSink`] writes rows.
 //! There is no server. The guide is in `docs/sqlite.md`.
 //!
 //! ```
 //! use towpath::prelude::*;
-//! use towpath_sqlite::{QueueOptions, Queued, SqliteQueue};
+//! use towpath_sqlite::{SqliteMessage, SqliteQueue, SqliteQueueOptions};
 //!
 //! # #[tokio::main(flavor = "current_thread")]
 //! # async fn main() -> Result<(), BoxError> {
 //! # let folder = tempfile::tempdir()?;
 //! # let path = folder.path().join("orders.queue");
-//! let queue = SqliteQueue::open(path, QueueOptions::default())?;
+//! let queue = SqliteQueue::open(path, SqliteQueueOptions::default())?;
 //! queue.enqueue_many(["apples", "pears"]).await?;
 //!
-//! let work = Processor::new("work", |order: Queued| async move {
+//! let work = Processor::new("work", |order: SqliteMessage| async move {
 //!     println!("{}", String::from_utf8_lossy(&order.payload));
 //!     Ok::<_, BoxError>(())
 //! });
@@ -36,7 +36,7 @@
 //!  any thread, │ orders.queue  │ ──▶ lent, with a number ───────────▶      ▲
 //!  any process └───────────────┘ ◀── settle or extend, by that number ─────┘
 //!
-//!  ... ──▶ QueueSink  ──▶ another queue
+//!  ... ──▶ SqliteQueueSink ──▶ another queue
 //!  ... ──▶ SqliteSink ──▶ a table: one transaction per batch, a row that is refused fails alone
 //! ```
 
@@ -54,10 +54,12 @@ mod sync;
 mod worker;
 
 pub use error::{SqliteError, SqliteErrorKind};
-pub use queue::{Depth, Enqueued, Entry, QueueError, QueueOptions, SqliteQueue};
+pub use queue::{Depth, Enqueued, Entry, SqliteQueue, SqliteQueueError, SqliteQueueOptions};
 pub use sink::{
-    Bind, BindError, Bound, IdentityError, QueueSink, RefusedRow, SinkError, SinkOptions,
-    SqliteSink, Value,
+    Bind, BindError, Bound, IdentityError, RefusedRow, SqliteQueueSink, SqliteSink,
+    SqliteSinkError, SqliteSinkOptions, Value,
 };
-pub use source::{QueueAcknowledger, QueueToken, Queued, SourceOptions, SqliteSource};
+pub use source::{
+    SqliteAcknowledger, SqliteMessage, SqliteSource, SqliteSourceOptions, SqliteToken,
+};
 pub use sync::Sync;

@@ -21,8 +21,8 @@ use tokio::sync::watch;
 
 pub use book::Depth;
 pub use entry::{Enqueued, Entry};
-pub use error::QueueError;
-pub use options::QueueOptions;
+pub use error::SqliteQueueError;
+pub use options::SqliteQueueOptions;
 
 pub(crate) use calls::Reply;
 
@@ -32,7 +32,7 @@ use crate::{
     error::shared,
     worker::{Opened, Worker},
 };
-use book::{Claim, Claimed, Lent, Peeked, Room, Settlement};
+use book::{AtMost, Claim, Claimed, Lent, Peeked, Room, Settlement};
 use calls::Job;
 
 /// A durable queue in a SQLite file.
@@ -46,11 +46,11 @@ use calls::Job;
 /// for what that thread is doing.
 ///
 /// ```
-/// use towpath_sqlite::{Entry, QueueOptions, SqliteQueue};
+/// use towpath_sqlite::{Entry, SqliteQueue, SqliteQueueOptions};
 ///
 /// # let folder = tempfile::tempdir()?;
 /// # let path = folder.path().join("orders.queue");
-/// let queue = SqliteQueue::open(path, QueueOptions::default())?;
+/// let queue = SqliteQueue::open(path, SqliteQueueOptions::default())?;
 /// queue.enqueue_blocking("first")?;
 /// queue.enqueue_blocking(Entry::new("second").key("customer-7"))?;
 /// assert_eq!(queue.depth_blocking()?.messages, 2);
@@ -61,7 +61,7 @@ pub struct SqliteQueue(Arc<Inner>);
 
 struct Inner {
     path: Arc<Path>,
-    options: Arc<QueueOptions>,
+    options: Arc<SqliteQueueOptions>,
     /// What it was named when it was made.
     name: Arc<str>,
     worker: Worker<Job>,
@@ -76,14 +76,20 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// Fails when the options or the file cannot be used, and when the file is something else.
-    pub fn open(path: impl Into<PathBuf>, options: QueueOptions) -> Result<Self, QueueError> {
+    pub fn open(
+        path: impl Into<PathBuf>,
+        options: SqliteQueueOptions,
+    ) -> Result<Self, SqliteQueueError> {
         let opening = Opening::begin(path.into(), options)?;
         let opened = opening.opened.recv_blocking();
         opening.finish(opened.ok())
     }
 
     /// The same, while others run.
-    pub(crate) async fn opened(path: PathBuf, options: QueueOptions) -> Result<Self, QueueError> {
+    pub(crate) async fn opened(
+        path: PathBuf,
+        options: SqliteQueueOptions,
+    ) -> Result<Self, SqliteQueueError> {
         let opening = Opening::begin(path, options)?;
         let opened = opening.opened.recv().await;
         opening.finish(opened.ok())
@@ -99,7 +105,7 @@ impl SqliteQueue {
     ///
     /// # Cancel safety
     /// Dropped, the message may be in the queue or not.
-    pub async fn enqueue(&self, entry: impl Into<Entry>) -> Result<Enqueued, QueueError> {
+    pub async fn enqueue(&self, entry: impl Into<Entry>) -> Result<Enqueued, SqliteQueueError> {
         let done = self.enqueue_many([entry]).await?;
         self.only(&done)
     }
@@ -114,7 +120,7 @@ impl SqliteQueue {
     pub async fn enqueue_many<E: Into<Entry>>(
         &self,
         entries: impl IntoIterator<Item = E>,
-    ) -> Result<Vec<Enqueued>, QueueError> {
+    ) -> Result<Vec<Enqueued>, SqliteQueueError> {
         let entries = self.checked(entries)?;
         self.put(entries, Room::ForAll).await
     }
@@ -123,7 +129,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// As [`enqueue`](Self::enqueue).
-    pub fn enqueue_blocking(&self, entry: impl Into<Entry>) -> Result<Enqueued, QueueError> {
+    pub fn enqueue_blocking(&self, entry: impl Into<Entry>) -> Result<Enqueued, SqliteQueueError> {
         let done = self.enqueue_many_blocking([entry])?;
         self.only(&done)
     }
@@ -135,7 +141,7 @@ impl SqliteQueue {
     pub fn enqueue_many_blocking<E: Into<Entry>>(
         &self,
         entries: impl IntoIterator<Item = E>,
-    ) -> Result<Vec<Enqueued>, QueueError> {
+    ) -> Result<Vec<Enqueued>, SqliteQueueError> {
         let entries = self.checked(entries)?;
         let options = self.0.options.clone();
         let call = self.call(move |book| book.enqueue(&entries, Room::ForAll, &options));
@@ -146,7 +152,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// Fails when the file cannot be read.
-    pub async fn depth(&self) -> Result<Depth, QueueError> {
+    pub async fn depth(&self) -> Result<Depth, SqliteQueueError> {
         Ok(self.peek().await?.depth)
     }
 
@@ -154,7 +160,7 @@ impl SqliteQueue {
     ///
     /// # Errors
     /// Fails when the file cannot be read.
-    pub fn depth_blocking(&self) -> Result<Depth, QueueError> {
+    pub fn depth_blocking(&self) -> Result<Depth, SqliteQueueError> {
         let (job, reply) = calls::peek(&self.0.path);
         let sent = self.0.worker.send_blocking(job);
         sent.map_err(|_| self.closed())?;
@@ -167,14 +173,14 @@ impl SqliteQueue {
     }
 
     /// The options that it was opened with.
-    pub fn options(&self) -> &QueueOptions {
+    pub fn options(&self) -> &SqliteQueueOptions {
         &self.0.options
     }
 
     fn checked<E: Into<Entry>>(
         &self,
         entries: impl IntoIterator<Item = E>,
-    ) -> Result<Vec<Entry>, QueueError> {
+    ) -> Result<Vec<Entry>, SqliteQueueError> {
         let entries = entries.into_iter().map(|entry| {
             let entry = entry.into();
             self.check(&entry)?;
@@ -184,7 +190,7 @@ impl SqliteQueue {
     }
 
     /// Refuses a message that never fits.
-    pub(crate) fn check(&self, entry: &Entry) -> Result<(), QueueError> {
+    pub(crate) fn check(&self, entry: &Entry) -> Result<(), SqliteQueueError> {
         let options = &self.0.options;
         let limits = [
             ("max_message_bytes", options.max_message_bytes),
@@ -192,7 +198,7 @@ impl SqliteQueue {
         ];
         let bytes = entry.weight();
         match limits.into_iter().find(|(_, limit)| bytes > *limit) {
-            Some((option, limit)) => Err(QueueError::TooLarge {
+            Some((option, limit)) => Err(SqliteQueueError::TooLarge {
                 bytes,
                 limit,
                 option,
@@ -201,11 +207,11 @@ impl SqliteQueue {
         }
     }
 
-    fn only(&self, done: &[Enqueued]) -> Result<Enqueued, QueueError> {
+    fn only(&self, done: &[Enqueued]) -> Result<Enqueued, SqliteQueueError> {
         done.first().copied().ok_or_else(|| self.closed())
     }
 
-    fn closed(&self) -> QueueError {
+    fn closed(&self) -> SqliteQueueError {
         SqliteError::new(&self.0.path, SqliteErrorKind::Closed).into()
     }
 }
@@ -225,13 +231,13 @@ impl SqliteQueue {
         &self,
         entries: impl AsRef<[Entry]> + Send + 'static,
         room: Room,
-    ) -> Result<Vec<Enqueued>, QueueError> {
+    ) -> Result<Vec<Enqueued>, SqliteQueueError> {
         let options = self.0.options.clone();
         let call = self.call(move |book| book.enqueue(entries.as_ref(), room, &options));
         call.send().await?.wait().await
     }
 
-    pub(crate) async fn peek(&self) -> Result<Peeked, QueueError> {
+    pub(crate) async fn peek(&self) -> Result<Peeked, SqliteQueueError> {
         let (job, reply) = calls::peek(&self.0.path);
         self.0.worker.send(job).await.map_err(|_| self.closed())?;
         reply.wait().await
@@ -240,20 +246,23 @@ impl SqliteQueue {
     /// Asks for messages; they come with the reply.
     pub(crate) async fn claim(
         &self,
-        at_most: usize,
+        at_most: AtMost,
         lease: Duration,
-    ) -> Result<Reply<Claim>, QueueError> {
+    ) -> Result<Reply<Claim>, SqliteQueueError> {
         self.call(move |book| book.claim(at_most, lease))
             .send()
             .await
     }
 
-    pub(crate) async fn release(&self, messages: Vec<Claimed>) -> Result<(), QueueError> {
+    pub(crate) async fn release(&self, messages: Vec<Claimed>) -> Result<(), SqliteQueueError> {
         let call = self.passing(move |book| book.release(&messages));
         call.send().await?.wait().await
     }
 
-    pub(crate) async fn settle(&self, run: Vec<Settlement>) -> Result<(usize, Depth), QueueError> {
+    pub(crate) async fn settle(
+        &self,
+        run: Vec<Settlement>,
+    ) -> Result<(usize, Depth), SqliteQueueError> {
         let call = self.call(move |book| Ok((book.settle(&run)?, book.depth())));
         call.send().await?.wait().await
     }
@@ -262,7 +271,7 @@ impl SqliteQueue {
         &self,
         lent: Vec<Lent>,
         lease: Duration,
-    ) -> Result<Depth, QueueError> {
+    ) -> Result<Depth, SqliteQueueError> {
         let call = self.passing(move |book| {
             book.extend(&lent, lease)?;
             Ok(book.depth())
@@ -273,7 +282,7 @@ impl SqliteQueue {
     /// A change that is on the disk when it is answered.
     fn call<T: Send + 'static>(
         &self,
-        make: impl FnMut(&mut book::Book<'_>) -> Result<T, QueueError> + Send + 'static,
+        make: impl FnMut(&mut book::Book<'_>) -> Result<T, SqliteQueueError> + Send + 'static,
     ) -> Call<'_, T> {
         Call::new(self, calls::write(&self.0.path, true, make))
     }
@@ -281,7 +290,7 @@ impl SqliteQueue {
     /// A change that a loss of power may undo, with those who made it.
     fn passing<T: Send + 'static>(
         &self,
-        make: impl FnMut(&mut book::Book<'_>) -> Result<T, QueueError> + Send + 'static,
+        make: impl FnMut(&mut book::Book<'_>) -> Result<T, SqliteQueueError> + Send + 'static,
     ) -> Call<'_, T> {
         Call::new(self, calls::write(&self.0.path, false, make))
     }
@@ -299,13 +308,13 @@ impl<'q, T> Call<'q, T> {
         Self { queue, job, reply }
     }
 
-    async fn send(self) -> Result<Reply<T>, QueueError> {
+    async fn send(self) -> Result<Reply<T>, SqliteQueueError> {
         let sent = self.queue.0.worker.send(self.job).await;
         sent.map_err(|_| self.queue.closed())?;
         Ok(self.reply)
     }
 
-    fn send_blocking(self) -> Result<Reply<T>, QueueError> {
+    fn send_blocking(self) -> Result<Reply<T>, SqliteQueueError> {
         let sent = self.queue.0.worker.send_blocking(self.job);
         sent.map_err(|_| self.queue.closed())?;
         Ok(self.reply)
@@ -315,14 +324,14 @@ impl<'q, T> Call<'q, T> {
 /// A queue whose thread opens the file.
 struct Opening {
     path: Arc<Path>,
-    options: QueueOptions,
+    options: SqliteQueueOptions,
     worker: Worker<Job>,
     news: watch::Receiver<u64>,
-    opened: Opened<Arc<str>, QueueError>,
+    opened: Opened<Arc<str>, SqliteQueueError>,
 }
 
 impl Opening {
-    fn begin(path: PathBuf, options: QueueOptions) -> Result<Self, QueueError> {
+    fn begin(path: PathBuf, options: SqliteQueueOptions) -> Result<Self, SqliteQueueError> {
         options.validate()?;
         let path = shared(path);
         let place = Place {
@@ -345,8 +354,8 @@ impl Opening {
 
     fn finish(
         self,
-        opened: Option<Result<Arc<str>, QueueError>>,
-    ) -> Result<SqliteQueue, QueueError> {
+        opened: Option<Result<Arc<str>, SqliteQueueError>>,
+    ) -> Result<SqliteQueue, SqliteQueueError> {
         let closed = || SqliteError::new(&self.path, SqliteErrorKind::Closed);
         let name = opened.ok_or_else(closed)??;
         Ok(SqliteQueue(Arc::new(Inner {

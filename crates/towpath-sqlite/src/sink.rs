@@ -17,10 +17,10 @@ use towpath_core::{Batch, BoxError, Failure, Peer, Reach, Sink, SinkPromise, Ver
 use towpath_options::{InvalidOptions, Problems};
 
 pub use bind::{Bind, BindError, Bound};
-pub use error::{RefusedRow, SinkError};
+pub use error::{RefusedRow, SqliteSinkError};
 pub use identity::IdentityError;
-pub use options::SinkOptions;
-pub use to_queue::QueueSink;
+pub use options::SqliteSinkOptions;
+pub use to_queue::SqliteQueueSink;
 pub use value::Value;
 
 use file::{File, Row};
@@ -55,7 +55,7 @@ type Binder<T> = Arc<dyn Fn(&T, &mut Bind<'_>) -> Result<(), BoxError> + Send + 
 /// # Ok::<(), towpath_options::InvalidOptions>(())
 /// ```
 pub struct SqliteSink<T> {
-    options: SinkOptions,
+    options: SqliteSinkOptions,
     script: Script,
     binder: Binder<T>,
     identities: Option<Identities<T>>,
@@ -73,7 +73,7 @@ impl<T> SqliteSink<T> {
     /// # Errors
     /// Fails when the options cannot be used.
     pub fn statement<R: Bound>(
-        options: impl Into<SinkOptions>,
+        options: impl Into<SqliteSinkOptions>,
         statement: impl Into<String>,
         bind: impl Fn(&T, &mut Bind<'_>) -> R + Send + Sync + 'static,
     ) -> Result<Self, InvalidOptions> {
@@ -107,7 +107,7 @@ impl<T> SqliteSink<T> {
     /// # Ok::<(), towpath_options::InvalidOptions>(())
     /// ```
     pub fn upsert<R: Bound>(
-        options: impl Into<SinkOptions>,
+        options: impl Into<SqliteSinkOptions>,
         table: &str,
         columns: &[&str],
         key_columns: &[&str],
@@ -123,7 +123,7 @@ impl<T> SqliteSink<T> {
     }
 
     fn new<R: Bound>(
-        options: SinkOptions,
+        options: SqliteSinkOptions,
         statement: String,
         bind: impl Fn(&T, &mut Bind<'_>) -> R + Send + Sync + 'static,
         promise: SinkPromise,
@@ -195,7 +195,7 @@ impl<T> SqliteSink<T> {
         self
     }
 
-    async fn file(&self) -> Result<&File, SinkError> {
+    async fn file(&self) -> Result<&File, SqliteSinkError> {
         let open = || File::open(&self.options, &self.script);
         self.file.get_or_try_init(open).await
     }

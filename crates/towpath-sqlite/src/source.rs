@@ -2,18 +2,18 @@
 
 mod acknowledger;
 mod feed;
+mod message;
 mod options;
-mod queued;
 
 use towpath_connector::Leases;
 use towpath_core::{BoxError, Intake, Lag, Peer, Permanent, Producer, Received, Redelivery};
 use towpath_options::InvalidOptions;
 
-pub use acknowledger::{QueueAcknowledger, QueueToken};
-pub use options::SourceOptions;
-pub use queued::Queued;
+pub use acknowledger::{SqliteAcknowledger, SqliteToken};
+pub use message::SqliteMessage;
+pub use options::SqliteSourceOptions;
 
-use crate::{QueueError, SqliteQueue, queue::book::Lent};
+use crate::{SqliteQueue, SqliteQueueError, queue::book::Lent};
 use feed::Feed;
 
 /// Takes messages out of a [`SqliteQueue`], as many as are asked for.
@@ -29,15 +29,15 @@ use feed::Feed;
 /// in any number of processes, share the messages of a queue.
 ///
 /// ```
-/// use towpath_sqlite::{SourceOptions, SqliteSource};
+/// use towpath_sqlite::{SqliteSource, SqliteSourceOptions};
 ///
-/// let source = SqliteSource::new(SourceOptions::new("orders.queue"))?;
+/// let source = SqliteSource::new(SqliteSourceOptions::new("orders.queue"))?;
 /// # let _ = source;
 /// # Ok::<(), towpath_options::InvalidOptions>(())
 /// ```
 #[derive(Debug)]
 pub struct SqliteSource {
-    options: SourceOptions,
+    options: SqliteSourceOptions,
     queue: Option<SqliteQueue>,
     feed: Option<Feed>,
     leases: Leases<Lent>,
@@ -49,7 +49,7 @@ impl SqliteSource {
     ///
     /// # Errors
     /// Fails when the options cannot be used.
-    pub fn new(options: SourceOptions) -> Result<Self, InvalidOptions> {
+    pub fn new(options: SqliteSourceOptions) -> Result<Self, InvalidOptions> {
         options.validate()?;
         Ok(Self {
             leases: Leases::new(options.hold_at_most),
@@ -65,13 +65,13 @@ impl SqliteSource {
     ///
     /// # Errors
     /// Fails when the options cannot be used.
-    pub fn of(queue: &SqliteQueue, options: SourceOptions) -> Result<Self, InvalidOptions> {
+    pub fn of(queue: &SqliteQueue, options: SqliteSourceOptions) -> Result<Self, InvalidOptions> {
         let mut source = Self::new(options)?;
         source.queue = Some(queue.clone());
         Ok(source)
     }
 
-    async fn opened(&mut self) -> Result<SqliteQueue, QueueError> {
+    async fn opened(&mut self) -> Result<SqliteQueue, SqliteQueueError> {
         if let Some(queue) = &self.queue {
             return Ok(queue.clone());
         }
@@ -80,7 +80,7 @@ impl SqliteSource {
         Ok(self.queue.insert(queue).clone())
     }
 
-    async fn feed(&mut self) -> Result<&mut Feed, QueueError> {
+    async fn feed(&mut self) -> Result<&mut Feed, SqliteQueueError> {
         let queue = self.opened().await?;
         let make = || {
             let options = self.options.clone();
@@ -93,7 +93,7 @@ impl SqliteSource {
 impl SqliteQueue {
     /// A source that takes from this queue, with what the options are unless set.
     pub fn source(&self) -> SqliteSource {
-        let options = SourceOptions::new(self.path()).queue(self.options().clone());
+        let options = SqliteSourceOptions::new(self.path()).queue(self.options().clone());
         SqliteSource {
             leases: Leases::new(options.hold_at_most),
             options,
@@ -105,8 +105,8 @@ impl SqliteQueue {
 }
 
 impl Producer for SqliteSource {
-    type Payload = Queued;
-    type Acknowledger = QueueAcknowledger;
+    type Payload = SqliteMessage;
+    type Acknowledger = SqliteAcknowledger;
 
     async fn open(&mut self) -> Result<(), BoxError> {
         self.feed().await?;
@@ -115,7 +115,7 @@ impl Producer for SqliteSource {
 
     async fn receive(
         &mut self,
-        intake: &mut Intake<Queued, QueueToken>,
+        intake: &mut Intake<SqliteMessage, SqliteToken>,
     ) -> Result<Received, BoxError> {
         let received = match self.feed().await {
             Ok(feed) => feed.receive(intake).await,
@@ -128,15 +128,18 @@ impl Producer for SqliteSource {
         }
     }
 
-    async fn drain(&mut self, _intake: &mut Intake<Queued, QueueToken>) -> Result<(), BoxError> {
+    async fn drain(
+        &mut self,
+        _intake: &mut Intake<SqliteMessage, SqliteToken>,
+    ) -> Result<(), BoxError> {
         if let Some(feed) = &mut self.feed {
             feed.give_back().await?;
         }
         Ok(())
     }
 
-    fn acknowledger(&mut self) -> Option<QueueAcknowledger> {
-        Some(QueueAcknowledger {
+    fn acknowledger(&mut self) -> Option<SqliteAcknowledger> {
+        Some(SqliteAcknowledger {
             queue: self.queue.clone()?,
             leases: self.leases.clone(),
             lease: self.options.lease,

@@ -13,7 +13,8 @@ mod queue {
     use tempfile::TempDir;
     use towpath::BoxError;
     use towpath_sqlite::{
-        Entry, QueueOptions, QueueSink, Queued, SourceOptions, SqliteQueue, SqliteSource, Sync,
+        Entry, SqliteMessage, SqliteQueue, SqliteQueueOptions, SqliteQueueSink, SqliteSource,
+        SqliteSourceOptions, Sync,
     };
     use towpath_test::conformance::{
         BothRig, Order, Parcel, Rig, SinkPromises, SinkRig, SourcePromises, SourceRig,
@@ -21,7 +22,8 @@ mod queue {
 
     use crate::client;
 
-    const LEASE: Duration = Duration::from_secs(2);
+    /// Longer than a busy machine stands still, with a third of it gone already.
+    const LEASE: Duration = Duration::from_secs(5);
     const LARGEST: usize = 512 * 1024;
 
     pub(crate) struct Queues(TempDir);
@@ -37,8 +39,8 @@ mod queue {
         }
     }
 
-    fn options() -> QueueOptions {
-        QueueOptions::default()
+    fn options() -> SqliteQueueOptions {
+        SqliteQueueOptions::default()
             .sync(Sync::Normal)
             .busy_timeout(Duration::from_millis(500))
             .create(false)
@@ -69,11 +71,13 @@ mod queue {
         }
 
         fn source(&self, place: &str, _member: usize) -> SqliteSource {
-            let options = SourceOptions::new(place).queue(options()).lease(LEASE);
+            let options = SqliteSourceOptions::new(place)
+                .queue(options())
+                .lease(LEASE);
             SqliteSource::new(options).unwrap()
         }
 
-        fn parcel(queued: &Queued) -> Parcel {
+        fn parcel(queued: &SqliteMessage) -> Parcel {
             let key = queued.key.clone().unwrap_or_default();
             Parcel::new(key, queued.payload.to_vec())
         }
@@ -94,7 +98,7 @@ mod queue {
 
     impl SinkRig for Queues {
         type Item = Entry;
-        type Sink = QueueSink<Entry>;
+        type Sink = SqliteQueueSink<Entry>;
 
         fn promises(&self) -> SinkPromises {
             let promises = SinkPromises::new().order(Order::Total).largest(LARGEST);
@@ -106,8 +110,8 @@ mod queue {
             Entry::new(parcel.payload).key(parcel.key).headers(headers)
         }
 
-        fn sink(&self, place: &str) -> QueueSink<Entry> {
-            QueueSink::new(place, options(), Entry::clone)
+        fn sink(&self, place: &str) -> SqliteQueueSink<Entry> {
+            SqliteQueueSink::new(place, options(), Entry::clone)
                 .unwrap()
                 .deduplicated()
         }
@@ -204,7 +208,7 @@ mod locked {
 
     use rusqlite::Connection;
     use towpath::BoxError;
-    use towpath_sqlite::{Entry, QueueSink, Queued, SqliteSource};
+    use towpath_sqlite::{Entry, SqliteMessage, SqliteQueueSink, SqliteSource};
     use towpath_test::conformance::{
         Parcel, Rig, SinkPromises, SinkRig, SinkRule, SourcePromises, SourceRig, SourceRule,
         check_sink, check_source,
@@ -282,7 +286,7 @@ mod locked {
             self.queues.source(place, member)
         }
 
-        fn parcel(queued: &Queued) -> Parcel {
+        fn parcel(queued: &SqliteMessage) -> Parcel {
             Queues::parcel(queued)
         }
 
@@ -297,7 +301,7 @@ mod locked {
 
     impl SinkRig for Locked {
         type Item = Entry;
-        type Sink = QueueSink<Entry>;
+        type Sink = SqliteQueueSink<Entry>;
 
         fn promises(&self) -> SinkPromises {
             SinkRig::promises(&self.queues)
@@ -307,7 +311,7 @@ mod locked {
             Queues::item(parcel)
         }
 
-        fn sink(&self, place: &str) -> QueueSink<Entry> {
+        fn sink(&self, place: &str) -> SqliteQueueSink<Entry> {
             self.queues.sink(place)
         }
 

@@ -1,11 +1,12 @@
 //! The sinks of a pipeline process.
 
-use towpath::postgres::{Once, PostgresSink, SinkOptions};
+use towpath::postgres::{Once, PostgresSink, PostgresSinkOptions};
 use towpath::prelude::*;
-use towpath::sqlite::{Bind, SqliteSink};
+use towpath::sqlite::{Bind, SqliteSink, SqliteSinkOptions};
 
 use crate::cli::SinkKind;
 use crate::payload::Row;
+use crate::system::queue::SYNC;
 use crate::system::table::SCOPE;
 
 const TABLE: &str = "delivered";
@@ -13,6 +14,7 @@ const COLUMNS: [&str; 2] = ["number", "text"];
 const KEY: [&str; 1] = ["number"];
 
 pub(super) fn sqlite(path: &str, kind: SinkKind) -> Result<SqliteSink<Row>, BoxError> {
+    let path = SqliteSinkOptions::new(path).sync(SYNC);
     let insert = "insert into delivered (number, text) values (?1, ?2)";
     Ok(match kind {
         SinkKind::Insert => SqliteSink::statement(path, insert, bind)?,
@@ -27,9 +29,11 @@ fn bind(row: &Row, bind: &mut Bind<'_>) {
 
 pub(super) fn postgres(url: &str, kind: SinkKind) -> Result<PostgresSink<Row>, BoxError> {
     let options = match kind {
-        SinkKind::Insert => SinkOptions::copy_into(url, TABLE, COLUMNS),
-        SinkKind::Upsert => SinkOptions::upsert(url, TABLE, COLUMNS, KEY),
-        SinkKind::Once => SinkOptions::copy_into(url, TABLE, COLUMNS).once(Once::new(SCOPE)),
+        SinkKind::Insert => PostgresSinkOptions::copy_into(url, TABLE, COLUMNS),
+        SinkKind::Upsert => PostgresSinkOptions::upsert(url, TABLE, COLUMNS, KEY),
+        SinkKind::Once => {
+            PostgresSinkOptions::copy_into(url, TABLE, COLUMNS).once(Once::new(SCOPE))
+        }
     };
     Ok(PostgresSink::new(options, |row: &Row, out| {
         // Numbers are far from this limit.

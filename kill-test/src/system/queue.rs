@@ -3,7 +3,7 @@
 use std::path::Path;
 
 use towpath::BoxError;
-use towpath::sqlite::{QueueOptions, SqliteQueue};
+use towpath::sqlite::{SqliteQueue, SqliteQueueOptions, Sync};
 
 use super::{Part, SourcePart, no_server};
 use crate::feed::Feed;
@@ -11,11 +11,20 @@ use crate::payload::Row;
 
 pub(crate) struct Queue(SqliteQueue);
 
+/// What a killed process has written is not lost; only what a crash of the machine would cost is
+/// not paid for: on a busy one a sync can take longer than everybody waits.
+pub(crate) const SYNC: Sync = Sync::Off;
+
+/// The same for all processes.
+pub(crate) fn queue_options() -> SqliteQueueOptions {
+    SqliteQueueOptions::default().sync(SYNC)
+}
+
 // === impl Queue ===
 
 impl Queue {
     pub(super) fn create(folder: &Path) -> Result<Self, BoxError> {
-        let queue = SqliteQueue::open(folder.join("queue.db"), QueueOptions::default())?;
+        let queue = SqliteQueue::open(folder.join("queue.db"), queue_options())?;
         Ok(Self(queue))
     }
 }

@@ -8,7 +8,7 @@ use serde::{
 };
 use towpath_options::{InvalidOptions, Problems, bytes, duration};
 
-use crate::{Server, Table, table::check_name};
+use crate::{PostgresOptions, Table, table::check_name};
 
 const PATIENCE: Duration = Duration::from_secs(5 * 60);
 const MAX_ROW_BYTES: u64 = 64 << 20;
@@ -21,14 +21,15 @@ const APPLIED: &str = "towpath_applied";
 /// Where a sink writes to, and how.
 ///
 /// ```
-/// use towpath_postgres::{Once, SinkOptions};
+/// use towpath_postgres::{Once, PostgresSinkOptions};
 ///
-/// let options: SinkOptions = serde_json::from_str(
+/// let options: PostgresSinkOptions = serde_json::from_str(
 ///     r#"{ "server": "postgres://localhost/shop",
 ///          "target": { "upsert": { "table": "orders", "columns": ["id", "total"], "key": ["id"] } },
 ///          "once": "orders from kafka" }"#,
 /// )?;
-/// let same = SinkOptions::upsert("postgres://localhost/shop", "orders", ["id", "total"], ["id"])
+/// let columns = ["id", "total"];
+/// let same = PostgresSinkOptions::upsert("postgres://localhost/shop", "orders", columns, ["id"])
 ///     .once(Once::new("orders from kafka"));
 /// assert_eq!(format!("{options:?}"), format!("{same:?}"));
 /// # Ok::<(), serde_json::Error>(())
@@ -36,9 +37,9 @@ const APPLIED: &str = "towpath_applied";
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct SinkOptions {
+pub struct PostgresSinkOptions {
     /// The server.
-    pub server: Server,
+    pub server: PostgresOptions,
     /// What is written to, and with which statement.
     pub target: Target,
     /// Writes each message once, even if it comes several times.
@@ -121,11 +122,11 @@ fn applied() -> Table {
     Table::new(APPLIED)
 }
 
-// === impl SinkOptions ===
+// === impl PostgresSinkOptions ===
 
-impl SinkOptions {
+impl PostgresSinkOptions {
     /// Writes to a target.
-    pub fn new(server: impl Into<Server>, target: Target) -> Self {
+    pub fn new(server: impl Into<PostgresOptions>, target: Target) -> Self {
         Self {
             server: server.into(),
             target,
@@ -137,7 +138,7 @@ impl SinkOptions {
 
     /// Copies rows into the columns of a table.
     pub fn copy_into<C: Into<String>>(
-        server: impl Into<Server>,
+        server: impl Into<PostgresOptions>,
         table: impl Into<Table>,
         columns: impl IntoIterator<Item = C>,
     ) -> Self {
@@ -147,7 +148,7 @@ impl SinkOptions {
 
     /// Inserts rows into the columns of a table.
     pub fn insert<C: Into<String>>(
-        server: impl Into<Server>,
+        server: impl Into<PostgresOptions>,
         table: impl Into<Table>,
         columns: impl IntoIterator<Item = C>,
     ) -> Self {
@@ -157,7 +158,7 @@ impl SinkOptions {
 
     /// Inserts rows, or updates those whose key is there.
     pub fn upsert<C: Into<String>, K: Into<String>>(
-        server: impl Into<Server>,
+        server: impl Into<PostgresOptions>,
         table: impl Into<Table>,
         columns: impl IntoIterator<Item = C>,
         key: impl IntoIterator<Item = K>,
@@ -171,7 +172,7 @@ impl SinkOptions {
     }
 
     /// Runs a statement for each message, with the values of its row as parameters.
-    pub fn statement(server: impl Into<Server>, sql: impl Into<String>) -> Self {
+    pub fn statement(server: impl Into<PostgresOptions>, sql: impl Into<String>) -> Self {
         Self::new(server, Target::Statement { sql: sql.into() })
     }
 
@@ -385,26 +386,26 @@ mod tests {
         for (target, built) in [
             (
                 r#"{"copy": {"table": "t", "columns": ["a", "b"]}}"#,
-                SinkOptions::copy_into(URL, table, columns),
+                PostgresSinkOptions::copy_into(URL, table, columns),
             ),
             (
                 r#"{"insert": {"table": "t", "columns": ["a", "b"]}}"#,
-                SinkOptions::insert(URL, table, columns),
+                PostgresSinkOptions::insert(URL, table, columns),
             ),
             (
                 r#"{"upsert": {"table": "t", "columns": ["a", "b"], "key": ["a"]}}"#,
-                SinkOptions::upsert(URL, table, columns, ["a"]),
+                PostgresSinkOptions::upsert(URL, table, columns, ["a"]),
             ),
             (
                 r#"{"statement": {"sql": "SELECT $1"}}"#,
-                SinkOptions::statement(URL, "SELECT $1"),
+                PostgresSinkOptions::statement(URL, "SELECT $1"),
             ),
         ] {
             let text = format!(
                 r#"{{"server": "{URL}", "target": {target}, "patience": "1m",
                 "max_row_bytes": "1MiB", "once": {{"scope": "s", "keep": "1h", "table": "x"}}}}"#
             );
-            let read: SinkOptions = serde_json::from_str(&text).unwrap();
+            let read: PostgresSinkOptions = serde_json::from_str(&text).unwrap();
             let once = Once::new("s").keep(Duration::from_secs(3_600)).table("x");
             let built = built
                 .patience(Duration::from_secs(60))
@@ -417,7 +418,7 @@ mod tests {
 
     #[test]
     fn all_problems_are_reported_at_once_each_with_its_path() {
-        let options = SinkOptions::upsert("", "", ["a", "a", ""], ["b"])
+        let options = PostgresSinkOptions::upsert("", "", ["a", "a", ""], ["b"])
             .once(Once::new("").keep(Duration::ZERO).table(""))
             .patience(Duration::ZERO)
             .max_row_bytes(0);
@@ -443,14 +444,17 @@ mod tests {
         let none: [&str; 0] = [];
         for (options, path) in [
             (
-                SinkOptions::copy_into(URL, "t", none),
+                PostgresSinkOptions::copy_into(URL, "t", none),
                 "target.copy.columns",
             ),
             (
-                SinkOptions::upsert(URL, "t", ["a"], none),
+                PostgresSinkOptions::upsert(URL, "t", ["a"], none),
                 "target.upsert.key",
             ),
-            (SinkOptions::statement(URL, " "), "target.statement.sql"),
+            (
+                PostgresSinkOptions::statement(URL, " "),
+                "target.statement.sql",
+            ),
         ] {
             let error = options.validate().unwrap_err();
             assert_eq!(error.problems()[0].path, path);

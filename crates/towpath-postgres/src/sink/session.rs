@@ -10,7 +10,7 @@ use tokio_postgres::{Client, Error, Statement, types::ToSql, types::Type};
 
 use super::{
     identity::Note,
-    options::{Once, SinkOptions, Target},
+    options::{Once, PostgresSinkOptions, Target},
     row::{Columns, Rows},
     schema, statements,
 };
@@ -84,7 +84,7 @@ impl Session {
     /// Connects and prepares everything.
     pub(super) async fn open(
         dialer: &mut Dialer,
-        options: &SinkOptions,
+        options: &PostgresSinkOptions,
     ) -> Result<Self, PostgresError> {
         let mut link = dialer.connect().await?;
         let client = link.client.clone();

@@ -11,7 +11,7 @@ use towpath_connector::{Backoff, Held, Leases};
 use towpath_core::{Acknowledger, BoxError, Headers, Lag, Outcome, Settled};
 
 use crate::{
-    PostgresError, SourceOptions, Table, WhenDone,
+    PostgresError, PostgresSourceOptions, Table, WhenDone,
     link::{Dialer, Link},
     queue::{seconds, written},
     source::claim::count,
@@ -29,7 +29,7 @@ pub(super) type Key = (i64, i64);
 /// Tells the table of a queue what became of its messages.
 #[derive(Debug)]
 pub struct PostgresAcknowledger {
-    options: Arc<SourceOptions>,
+    options: Arc<PostgresSourceOptions>,
     dialer: Dialer,
     link: Option<Link>,
     leases: Leases<Key>,
@@ -77,7 +77,7 @@ struct Returned {
 
 impl PostgresAcknowledger {
     pub(super) fn new(
-        options: Arc<SourceOptions>,
+        options: Arc<PostgresSourceOptions>,
         leases: Leases<Key>,
         lag: Lag,
         heard: Arc<Notify>,

@@ -9,10 +9,10 @@ use towpath_connector::attempt_of;
 use towpath_core::{Headers, Lag, Origin};
 
 use crate::{
-    PostgresError, SourceOptions, Table,
+    PostgresError, PostgresSourceOptions, Table,
     link::{Dialer, Link},
     queue::{listen_to, read, seconds},
-    source::job::Job,
+    source::message::PostgresMessage,
 };
 
 /// Waiting messages are counted up to here: to count more would cost too much.
@@ -21,12 +21,14 @@ const MOST_COUNTED: u32 = 100_000;
 /// Who takes messages out of the table. It goes into each claim and comes back with it.
 #[derive(Debug)]
 pub(super) struct Taker {
-    options: Arc<SourceOptions>,
+    options: Arc<PostgresSourceOptions>,
     dialer: Dialer,
     lag: Lag,
     counter: Option<Counter>,
     /// When the server was asked last.
     asked_at: Instant,
+    /// How many messages to ask for at most: large ones would be locked in vain.
+    at_most: usize,
 }
 
 /// A connection on which messages are claimed, with its statements.
@@ -56,7 +58,7 @@ pub(super) enum Claim {
 
 /// A message that was lent.
 pub(super) struct Lent {
-    pub(super) job: Job,
+    pub(super) job: PostgresMessage,
     pub(super) lease: i64,
     pub(super) origin: Origin,
 }
@@ -64,13 +66,14 @@ pub(super) struct Lent {
 // === impl Taker ===
 
 impl Taker {
-    pub(super) fn new(options: Arc<SourceOptions>, lag: Lag) -> Self {
+    pub(super) fn new(options: Arc<PostgresSourceOptions>, lag: Lag) -> Self {
         Self {
             dialer: Dialer::new(options.server.clone()),
             options,
             lag,
             counter: None,
             asked_at: Instant::now(),
+            at_most: usize::MAX,
         }
     }
 
@@ -96,8 +99,12 @@ impl Taker {
     async fn try_claim(&mut self, room: usize) -> Result<Claim, PostgresError> {
         let mut counter = self.counter().await?;
         self.asked_at = Instant::now();
-        let claim = counter.ask(&self.options, room).await?;
+        let (claim, found) = counter.ask(&self.options, room.min(self.at_most)).await?;
         self.counter = Some(counter);
+        self.at_most = match &claim {
+            Claim::Jobs(lent) if lent.len() < found => lent.len().saturating_mul(2),
+            _ => self.at_most.saturating_mul(2),
+        };
         Ok(claim)
     }
 
@@ -133,7 +140,7 @@ impl Counter {
     /// Connects and gets ready.
     async fn open(
         dialer: &mut Dialer,
-        options: &SourceOptions,
+        options: &PostgresSourceOptions,
         lag: &Lag,
     ) -> Result<Self, PostgresError> {
         let table = &options.table;
@@ -153,21 +160,29 @@ impl Counter {
         Ok(Self { link, claim, next })
     }
 
-    async fn ask(&mut self, options: &SourceOptions, room: usize) -> Result<Claim, PostgresError> {
+    /// Claims, and says how many messages it has found for that: some may be too heavy.
+    async fn ask(
+        &mut self,
+        options: &PostgresSourceOptions,
+        room: usize,
+    ) -> Result<(Claim, usize), PostgresError> {
         let client = self.link.client.clone();
         let room = i64::try_from(room).unwrap_or(i64::MAX);
         let lease = seconds(options.lease);
+        let bytes = i64::try_from(options.max_claim_bytes).unwrap_or(i64::MAX);
         let (claim, next) = (&self.claim, &self.next);
         let work = async {
-            let rows = client.query(claim, &[&room, &lease]).await?;
-            if !rows.is_empty() {
+            let rows = client.query(claim, &[&room, &lease, &bytes]).await?;
+            if let Some(first) = rows.first() {
+                let found: i64 = first.try_get(7)?;
                 let plain = options.table.plain();
                 let lent: Result<Vec<_>, _> = rows.iter().map(|row| lent(&plain, row)).collect();
-                return lent.map(sorted).map(Claim::Jobs);
+                let claim = Claim::Jobs(sorted(lent?));
+                return Ok((claim, usize::try_from(found).unwrap_or_default()));
             }
             let next: Option<f64> = client.query_one(next, &[]).await?.try_get(0)?;
             let next = next.map(|seconds| Duration::try_from_secs_f64(seconds).unwrap_or_default());
-            Ok(Claim::Nothing { next })
+            Ok((Claim::Nothing { next }, 0))
         };
         let within = options.answer_within;
         self.link.call_within(within, "table", work).await
@@ -175,7 +190,7 @@ impl Counter {
 
     async fn give_back(
         &mut self,
-        options: &SourceOptions,
+        options: &PostgresSourceOptions,
         ids: &[i64],
         leases: &[i64],
     ) -> Result<(), PostgresError> {
@@ -210,7 +225,7 @@ fn lent(table: &str, row: &Row) -> Result<Lent, Error> {
         .headers(headers);
     Ok(Lent {
         lease: row.try_get(1)?,
-        job: Job {
+        job: PostgresMessage {
             id,
             key: row.try_get(2)?,
             payload: Bytes::copy_from_slice(payload),
@@ -219,26 +234,35 @@ fn lent(table: &str, row: &Row) -> Result<Lent, Error> {
     })
 }
 
+/// What a message weighs. Sizes are known without reading what is stored apart.
+const WEIGHT: &str = "octet_length(payload) + coalesce(octet_length(key), 0)
+    + coalesce(pg_column_size(headers), 0)::bigint AS weight";
+
 /// Those whose lease has run out come first: they were there before. The ids are found and
 /// locked before anything is changed, and looked up one by one: so the plan stays the same
-/// whatever the planner believes of the table.
+/// whatever the planner believes of the table. What is found and too heavy is locked for as
+/// long as the statement takes.
 fn claim(table: &Table) -> String {
     format!(
         "WITH expired AS MATERIALIZED (
-            SELECT id FROM {table} WHERE lease_until <= now()
+            SELECT id, lease_until AS since, {WEIGHT} FROM {table} WHERE lease_until <= now()
             ORDER BY lease_until, id LIMIT $1 FOR UPDATE SKIP LOCKED
         ), waiting AS MATERIALIZED (
-            SELECT id FROM {table}
+            SELECT id, available_at AS since, {WEIGHT} FROM {table}
             WHERE lease_until IS NULL AND done_at IS NULL AND available_at <= now()
             ORDER BY available_at, id
             LIMIT $1 - (SELECT count(*) FROM expired) FOR UPDATE SKIP LOCKED
+        ), found AS MATERIALIZED (
+            SELECT id, row_number() OVER line AS place, sum(weight) OVER line AS weight
+            FROM (SELECT 1 AS turn, * FROM expired UNION ALL SELECT 2, * FROM waiting) AS all_of_them
+            WINDOW line AS (ORDER BY turn, since, id)
         )
         UPDATE {table} AS q
         SET lease_until = clock_timestamp() + $2::float8 * interval '1 second',
             lease = q.lease + 1, deliveries = q.deliveries + 1
-        WHERE id = ANY (ARRAY(SELECT id FROM expired UNION ALL SELECT id FROM waiting))
+        WHERE id = ANY (ARRAY(SELECT id FROM found WHERE weight <= $3::bigint OR place = 1))
         RETURNING id, lease, key, payload, headers::text, deliveries,
-            (extract(epoch FROM enqueued_at) * 1000000)::bigint"
+            (extract(epoch FROM enqueued_at) * 1000000)::bigint, (SELECT count(*) FROM found)"
     )
 }
 

@@ -3,15 +3,16 @@
 use std::time::Duration;
 
 use serde::Deserialize;
-use towpath_options::{InvalidOptions, Problems, duration};
+use towpath_options::{InvalidOptions, Problems, bytes, duration};
 
 use crate::{
-    Server, Table,
+    PostgresOptions, Table,
     queue::{queue_table, yes},
 };
 
 const LEASE: Duration = Duration::from_secs(30);
 const HOLD_AT_MOST: Duration = Duration::from_secs(60 * 60);
+const MAX_CLAIM_BYTES: u64 = 4 << 20;
 const POLL_INTERVAL: Duration = Duration::from_secs(1);
 const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 
@@ -19,12 +20,12 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 ///
 /// ```
 /// use std::time::Duration;
-/// use towpath_postgres::{SourceOptions, WhenDone};
+/// use towpath_postgres::{PostgresSourceOptions, WhenDone};
 ///
-/// let options: SourceOptions = serde_json::from_str(
+/// let options: PostgresSourceOptions = serde_json::from_str(
 ///     r#"{ "server": "postgres://localhost/shop", "table": "jobs", "lease": "2m" }"#,
 /// )?;
-/// let same = SourceOptions::new("postgres://localhost/shop", "jobs")
+/// let same = PostgresSourceOptions::new("postgres://localhost/shop", "jobs")
 ///     .lease(Duration::from_secs(120))
 ///     .when_done(WhenDone::Delete);
 /// assert_eq!(options.lease, same.lease);
@@ -33,9 +34,9 @@ const ANSWER_WITHIN: Duration = Duration::from_secs(5);
 #[derive(Clone, Debug, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[non_exhaustive]
-pub struct SourceOptions {
+pub struct PostgresSourceOptions {
     /// The server.
-    pub server: Server,
+    pub server: PostgresOptions,
     /// The table of the queue; `towpath_queue` unless set.
     #[serde(default = "queue_table")]
     pub table: Table,
@@ -48,6 +49,10 @@ pub struct SourceOptions {
     /// hour unless set.
     #[serde(default = "hold_at_most", with = "duration")]
     pub hold_at_most: Duration,
+    /// How many bytes of payloads, keys and headers are claimed at once, as the table holds
+    /// them; a larger message comes alone. 4 MiB unless set.
+    #[serde(default = "max_claim_bytes", with = "bytes")]
+    pub max_claim_bytes: u64,
     /// How often an empty queue is looked at. 1 s unless set.
     #[serde(default = "poll_interval", with = "duration")]
     pub poll_interval: Duration,
@@ -84,6 +89,10 @@ fn hold_at_most() -> Duration {
     HOLD_AT_MOST
 }
 
+fn max_claim_bytes() -> u64 {
+    MAX_CLAIM_BYTES
+}
+
 fn poll_interval() -> Duration {
     POLL_INTERVAL
 }
@@ -92,16 +101,17 @@ fn answer_within() -> Duration {
     ANSWER_WITHIN
 }
 
-// === impl SourceOptions ===
+// === impl PostgresSourceOptions ===
 
-impl SourceOptions {
+impl PostgresSourceOptions {
     /// The queue in a table of a server.
-    pub fn new(server: impl Into<Server>, table: impl Into<Table>) -> Self {
+    pub fn new(server: impl Into<PostgresOptions>, table: impl Into<Table>) -> Self {
         Self {
             server: server.into(),
             table: table.into(),
             lease: LEASE,
             hold_at_most: HOLD_AT_MOST,
+            max_claim_bytes: MAX_CLAIM_BYTES,
             poll_interval: POLL_INTERVAL,
             listen: true,
             when_done: WhenDone::Delete,
@@ -120,6 +130,14 @@ impl SourceOptions {
     #[must_use]
     pub fn hold_at_most(mut self, hold_at_most: Duration) -> Self {
         self.hold_at_most = hold_at_most;
+        self
+    }
+
+    /// How many bytes of payloads, keys and headers are claimed at once; a larger message comes
+    /// alone.
+    #[must_use]
+    pub fn max_claim_bytes(mut self, bytes: u64) -> Self {
+        self.max_claim_bytes = bytes;
         self
     }
 
@@ -167,6 +185,7 @@ impl SourceOptions {
         ] {
             problems.expect_time(path, time);
         }
+        problems.expect_some("max_claim_bytes", self.max_claim_bytes);
         if self.lease < Duration::from_millis(100) {
             problems.add("lease", "must be at least 100ms");
         }
@@ -184,12 +203,13 @@ mod tests {
     #[test]
     fn options_in_words_are_the_options_of_the_builder() {
         let text = r#"{"server": "postgres://h/d", "table": {"schema": "a.b", "name": "c"},
-            "lease": "1m", "hold_at_most": "2h", "poll_interval": "250ms", "listen": false,
+            "lease": "1m", "hold_at_most": "2h", "max_claim_bytes": "1MiB", "poll_interval": "250ms", "listen": false,
             "when_done": "keep", "answer_within": "3s"}"#;
-        let read: SourceOptions = serde_json::from_str(text).unwrap();
-        let built = SourceOptions::new("postgres://h/d", Table::in_schema("a.b", "c"))
+        let read: PostgresSourceOptions = serde_json::from_str(text).unwrap();
+        let built = PostgresSourceOptions::new("postgres://h/d", Table::in_schema("a.b", "c"))
             .lease(Duration::from_secs(60))
             .hold_at_most(Duration::from_secs(7200))
+            .max_claim_bytes(1 << 20)
             .poll_interval(Duration::from_millis(250))
             .listen(false)
             .when_done(WhenDone::Keep)
@@ -200,18 +220,23 @@ mod tests {
 
     #[test]
     fn all_problems_are_reported_at_once() {
-        let mut options = SourceOptions::new("postgres://", "").lease(Duration::ZERO);
+        let mut options = PostgresSourceOptions::new("postgres://", "").lease(Duration::ZERO);
         options.poll_interval = Duration::MAX;
+        options.max_claim_bytes = 0;
         let error = options.validate().unwrap_err().to_string();
         for path in [
             "server.url",
             "table",
             "lease",
+            "max_claim_bytes",
             "poll_interval",
             "answer_within",
         ] {
             assert!(error.contains(&format!("{path}: ")), "{error}");
         }
-        assert!(serde_json::from_str::<SourceOptions>(r#"{"server": "x", "leese": 1}"#).is_err());
+        assert!(
+            serde_json::from_str::<PostgresSourceOptions>(r#"{"server": "x", "leese": 1}"#)
+                .is_err()
+        );
     }
 }

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use towpath::{Batch, Origin, Sink as _, core::SinkPromise};
-use towpath_postgres::{Once, PostgresSink, Row, SinkOptions};
+use towpath_postgres::{Once, PostgresSink, PostgresSinkOptions, Row};
 use towpath_test_servers::{Postgres, Proxy, or_not_run};
 
 use crate::place::{Place, answers, batch, batch_of, failed};
@@ -20,7 +20,7 @@ fn write_number(number: &i64, row: &mut Row<'_>) {
     row.add(number);
 }
 
-fn sink_of(options: SinkOptions) -> PostgresSink<i64> {
+fn sink_of(options: PostgresSinkOptions) -> PostgresSink<i64> {
     PostgresSink::new(options, write_number).unwrap()
 }
 
@@ -32,7 +32,7 @@ async fn tables(place: &Place, sink: &mut PostgresSink<i64>) {
 }
 
 async fn copying(place: &Place) -> PostgresSink<i64> {
-    let options = SinkOptions::copy_into(place.server(), place.table("t"), ["number"]);
+    let options = PostgresSinkOptions::copy_into(place.server(), place.table("t"), ["number"]);
     let mut sink = sink_of(options.once(once(place)));
     tables(place, &mut sink).await;
     sink
@@ -66,9 +66,9 @@ async fn what_comes_again_is_done_and_not_written_again_whatever_writes_it() {
     };
     let (server, table) = (place.server(), place.table("t"));
     for options in [
-        SinkOptions::copy_into(server.clone(), table.clone(), ["number"]),
-        SinkOptions::insert(server.clone(), table.clone(), ["number"]),
-        SinkOptions::statement(server.clone(), format!("INSERT INTO {table} VALUES ($1)")),
+        PostgresSinkOptions::copy_into(server.clone(), table.clone(), ["number"]),
+        PostgresSinkOptions::insert(server.clone(), table.clone(), ["number"]),
+        PostgresSinkOptions::statement(server.clone(), format!("INSERT INTO {table} VALUES ($1)")),
     ] {
         let mut sink = sink_of(options.once(once(&place)));
         tables(&place, &mut sink).await;
@@ -97,7 +97,8 @@ async fn a_later_delivery_of_an_older_row_does_not_take_the_place_of_a_newer_one
         .sql("CREATE TABLE {s}.stock (item text PRIMARY KEY, count bigint)")
         .await;
     let columns = ["item", "count"];
-    let options = SinkOptions::upsert(place.server(), place.table("stock"), columns, ["item"]);
+    let options =
+        PostgresSinkOptions::upsert(place.server(), place.table("stock"), columns, ["item"]);
     let write_row = |count: &i64, row: &mut Row<'_>| {
         row.add("bolt").add(count);
     };
@@ -116,7 +117,7 @@ async fn scopes_are_kept_apart() {
     };
     for scope in ["one", "other"] {
         let once = Once::new(scope).table(place.table("applied"));
-        let options = SinkOptions::copy_into(place.server(), place.table("t"), ["number"]);
+        let options = PostgresSinkOptions::copy_into(place.server(), place.table("t"), ["number"]);
         let mut sink = sink_of(options.once(once));
         tables(&place, &mut sink).await;
         write(&mut sink, numbered([1])).await;
@@ -196,6 +197,24 @@ async fn slow_down(place: &Place, seconds: f64) {
         .await;
 }
 
+/// Closes a barrier, at which this trigger keeps whoever has written rows from going on.
+async fn close_barrier(place: &Place, trigger: &str) {
+    place
+        .sql(&format!(
+            "CREATE FUNCTION {{s}}.barrier() RETURNS trigger LANGUAGE plpgsql AS \
+             $$BEGIN PERFORM pg_advisory_xact_lock_shared(hashtext('{{s}}')); RETURN NULL; END$$; \
+             {trigger} EXECUTE FUNCTION {{s}}.barrier(); \
+             SELECT pg_advisory_lock(hashtext('{{s}}'))"
+        ))
+        .await;
+}
+
+async fn open_barrier(place: &Place) {
+    place
+        .sql("SELECT pg_advisory_unlock(hashtext('{s}'))")
+        .await;
+}
+
 const SLEEPING: &str = "SELECT count(*) FROM pg_stat_activity \
     WHERE application_name = '{s}' AND wait_event = 'PgSleep'";
 const WAITING: &str = "SELECT count(*) FROM pg_stat_activity \
@@ -208,12 +227,17 @@ async fn of_two_that_write_the_same_messages_at_once_one_waits_for_the_other_and
     };
     let mut first = copying(&place).await;
     let mut second = first.clone();
-    slow_down(&place, 0.5).await;
+    let trigger = "CREATE TRIGGER barrier AFTER INSERT ON {s}.t FOR EACH STATEMENT";
+    close_barrier(&place, trigger).await;
     let later = async {
-        place.wait_for(SLEEPING, "1").await;
+        place.wait_for(WAITING, "1").await;
         write(&mut second, numbered([3, 2, 1, 4])).await
     };
-    let (one, other) = tokio::join!(write(&mut first, numbered([1, 2, 3])), later);
+    let both_wait = async {
+        place.wait_for(WAITING, "2").await;
+        open_barrier(&place).await;
+    };
+    let (one, other, ()) = tokio::join!(write(&mut first, numbered([1, 2, 3])), later, both_wait);
     assert!(failed(&one).is_empty() && failed(&other).is_empty());
     assert_eq!(written(&place).await, ["1", "2", "3", "4"]);
 }
@@ -299,28 +323,26 @@ async fn what_is_old_is_forgotten_a_bounded_number_at_a_time() {
 
 /// Cuts the connection while the server commits: it does, and nobody hears of it.
 async fn lose_a_commit(
-    options: impl Fn(&Place, String) -> SinkOptions,
+    options: impl Fn(&Place, String) -> PostgresSinkOptions,
 ) -> Option<(Place, Vec<Result<(), String>>)> {
     let server = or_not_run(Postgres::start())?;
     let place = Place::on(&server).await;
     let mut proxy = Proxy::to(server.address());
     let url = format!("postgres://postgres@{}/postgres", proxy.addr());
     place
-        .sql(
-            "CREATE TABLE {s}.t (number bigint PRIMARY KEY); \
-             CREATE FUNCTION {s}.slow() RETURNS trigger LANGUAGE plpgsql AS \
-             'BEGIN PERFORM pg_sleep(0.4); RETURN NULL; END'; \
-             CREATE CONSTRAINT TRIGGER slow AFTER INSERT ON {s}.t DEFERRABLE INITIALLY DEFERRED \
-             FOR EACH ROW WHEN (NEW.number = 1) EXECUTE FUNCTION {s}.slow()",
-        )
+        .sql("CREATE TABLE {s}.t (number bigint PRIMARY KEY)")
         .await;
+    let trigger = "CREATE CONSTRAINT TRIGGER barrier AFTER INSERT ON {s}.t \
+        DEFERRABLE INITIALLY DEFERRED FOR EACH ROW WHEN (NEW.number = 1)";
+    close_barrier(&place, trigger).await;
     let mut sink = sink_of(options(&place, url));
     sink.create_applied().await.unwrap();
     let cut = async {
         let committing = "SELECT count(*) FROM pg_stat_activity \
-            WHERE wait_event = 'PgSleep' AND query = 'COMMIT'";
+            WHERE wait_event_type = 'Lock' AND query = 'COMMIT'";
         place.wait_for(committing, "1").await;
         proxy.cut();
+        open_barrier(&place).await;
         place.wait_for("SELECT count(*) FROM {s}.t", "2").await;
         proxy.heal();
     };
@@ -336,7 +358,7 @@ async fn lose_a_commit(
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_was_lost_is_found_out_by_once() {
     let lost = lose_a_commit(|place, url| {
-        SinkOptions::copy_into(url, place.table("t"), ["number"]).once(once(place))
+        PostgresSinkOptions::copy_into(url, place.table("t"), ["number"]).once(once(place))
     });
     let Some((_, told)) = lost.await else {
         return;
@@ -346,8 +368,9 @@ async fn a_commit_whose_answer_was_lost_is_found_out_by_once() {
 
 #[tokio::test(flavor = "multi_thread", worker_threads = 2)]
 async fn a_commit_whose_answer_was_lost_is_told_where_nobody_can_know() {
-    let lost =
-        lose_a_commit(|place, url| SinkOptions::copy_into(url, place.table("t"), ["number"]));
+    let lost = lose_a_commit(|place, url| {
+        PostgresSinkOptions::copy_into(url, place.table("t"), ["number"])
+    });
     let Some((_, told)) = lost.await else {
         return;
     };
@@ -366,7 +389,7 @@ async fn without_the_table_of_identities_the_batch_waits_and_the_setting_is_name
         return;
     };
     place.sql("CREATE TABLE {s}.t (number bigint)").await;
-    let options = SinkOptions::copy_into(place.server(), place.table("t"), ["number"]);
+    let options = PostgresSinkOptions::copy_into(place.server(), place.table("t"), ["number"]);
     let mut sink = sink_of(options.once(once(&place)));
     let reach = sink.reach().unwrap();
     let mut maker = sink.clone();

@@ -4,14 +4,14 @@ use std::time::Duration;
 
 use towpath::{Batcher, BoxError, Flow, Guarantee, Processor, Source, batcher::SinkStage};
 use towpath_postgres::{
-    Job, Once, PostgresQueue, PostgresSink, PostgresSource, QueueOptions, Row, SinkOptions,
-    SourceOptions,
+    Once, PostgresMessage, PostgresQueue, PostgresQueueOptions, PostgresSink, PostgresSinkOptions,
+    PostgresSource, PostgresSourceOptions, Row,
 };
 use towpath_test::check;
 
 use crate::place::Place;
 
-fn number(job: &Job) -> i64 {
+fn number(job: &PostgresMessage) -> i64 {
     std::str::from_utf8(&job.payload).unwrap().parse().unwrap()
 }
 
@@ -23,26 +23,26 @@ async fn messages_go_from_a_queue_into_a_table_and_their_rows_are_gone_from_the_
     place
         .sql("CREATE TABLE {s}.stored (id bigint, text text)")
         .await;
-    let options = QueueOptions::new(place.server(), place.table("jobs"));
+    let options = PostgresQueueOptions::new(place.server(), place.table("jobs"));
     let mut queue = PostgresQueue::new(options).unwrap();
     queue.create().await.unwrap();
     let texts = (0..500).map(|number| number.to_string());
     assert_eq!(queue.enqueue_many(texts).await.unwrap().len(), 500);
 
-    let options = SourceOptions::new(place.server(), place.table("jobs"));
+    let options = PostgresSourceOptions::new(place.server(), place.table("jobs"));
     let source = PostgresSource::new(options).unwrap();
-    let options = SinkOptions::copy_into(place.server(), place.table("stored"), ["id", "text"])
-        .once(Once::new("stored").table(place.table("applied")));
+    let options =
+        PostgresSinkOptions::copy_into(place.server(), place.table("stored"), ["id", "text"])
+            .once(Once::new("stored").table(place.table("applied")));
     let mut sink = PostgresSink::new(options, |number: &i64, row: &mut Row<'_>| {
         row.add(number).add(format!("number {number}"));
     })
     .unwrap();
     sink.create_applied().await.unwrap();
 
-    let numbers = Processor::new(
-        "read",
-        |job: Job| async move { Ok::<_, BoxError>(number(&job)) },
-    );
+    let numbers = Processor::new("read", |job: PostgresMessage| async move {
+        Ok::<_, BoxError>(number(&job))
+    });
     let pipeline = Flow::from(Source::new("jobs", source))
         .process(numbers)
         .batch(

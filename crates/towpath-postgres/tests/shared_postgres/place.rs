@@ -14,11 +14,11 @@ use tokio::{
 };
 use tokio_postgres::{Client, NoTls, SimpleQueryMessage};
 use towpath::{Batch, BatchInfo, Origin, Trigger, Verdicts, Written};
-use towpath_postgres::{Server, Table};
+use towpath_postgres::{PostgresOptions, Table};
 use towpath_test_servers::{Postgres, or_not_run};
 
 /// For what is certain to come.
-pub(crate) const PATIENCE: Duration = Duration::from_secs(30);
+pub(crate) const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A schema on a server, and a client that looks into it.
 pub(crate) struct Place {
@@ -58,8 +58,8 @@ impl Place {
     }
 
     /// The server, with connections that are known by the name of the schema.
-    pub(crate) fn server(&self) -> Server {
-        Server::new(self.url.as_str()).application_name(&self.schema)
+    pub(crate) fn server(&self) -> PostgresOptions {
+        PostgresOptions::new(self.url.as_str()).application_name(&self.schema)
     }
 
     pub(crate) fn schema(&self) -> &str {

@@ -5,7 +5,8 @@ use std::time::Duration;
 use tokio::time::Instant;
 use towpath::{Headers, core::Producer};
 use towpath_postgres::{
-    Entry, PostgresQueue, PostgresSource, QueueOptions, SourceOptions, Table, queue_schema,
+    Entry, PostgresQueue, PostgresQueueOptions, PostgresSource, PostgresSourceOptions, Table,
+    queue_schema,
 };
 
 use crate::{
@@ -14,7 +15,7 @@ use crate::{
 };
 
 pub(crate) async fn queue(place: &Place) -> PostgresQueue {
-    let options = QueueOptions::new(place.server(), place.table("jobs"));
+    let options = PostgresQueueOptions::new(place.server(), place.table("jobs"));
     let mut queue = PostgresQueue::new(options).unwrap();
     queue.create().await.unwrap();
     queue
@@ -56,7 +57,7 @@ async fn a_message_comes_out_as_it_was_put_in() {
     let full = Entry::new(bytes.clone()).key("k").headers(headers.clone());
     queue.enqueue(full).await.unwrap();
     queue.enqueue(Entry::default()).await.unwrap();
-    let options = SourceOptions::new(place.server(), place.table("jobs"));
+    let options = PostgresSourceOptions::new(place.server(), place.table("jobs"));
     let mut source = PostgresSource::new(options).unwrap();
     let came = take(&mut source, 10).await;
     let [(full, _, origin), (empty, _, nothing)] = &came[..] else {
@@ -102,7 +103,7 @@ async fn whoever_waits_is_woken_long_before_it_would_look_again() {
     };
     let mut queue = queue(&place).await;
     let options =
-        SourceOptions::new(place.server(), place.table("jobs")).poll_interval(2 * PATIENCE);
+        PostgresSourceOptions::new(place.server(), place.table("jobs")).poll_interval(2 * PATIENCE);
     let mut source = PostgresSource::new(options).unwrap();
     let begun = Instant::now();
     let enqueued = async {
@@ -126,9 +127,9 @@ async fn without_notifications_messages_are_found_all_the_same() {
         return;
     };
     queue(&place).await;
-    let options = QueueOptions::new(place.server(), place.table("jobs")).notify(false);
+    let options = PostgresQueueOptions::new(place.server(), place.table("jobs")).notify(false);
     let mut queue = PostgresQueue::new(options).unwrap();
-    let options = SourceOptions::new(place.server(), place.table("jobs"))
+    let options = PostgresSourceOptions::new(place.server(), place.table("jobs"))
         .poll_interval(Duration::from_millis(20))
         .listen(false);
     let mut source = PostgresSource::new(options).unwrap();
@@ -142,7 +143,7 @@ async fn many_that_make_the_same_table_at_once_do_not_get_in_each_others_way() {
     let Some(place) = Place::new().await else {
         return;
     };
-    let options = QueueOptions::new(place.server(), place.table("Jobs; \"quoted\""));
+    let options = PostgresQueueOptions::new(place.server(), place.table("Jobs; \"quoted\""));
     let queue = PostgresQueue::new(options).unwrap();
     let makers = (0..8).map(|_| {
         let mut queue = queue.clone();
@@ -168,7 +169,7 @@ async fn what_the_server_refuses_is_told_and_the_queue_works_on() {
     assert_eq!(place.one("SELECT count(*) FROM {s}.jobs").await, "0");
     queue.enqueue("c").await.unwrap();
 
-    let options = QueueOptions::new(place.server(), place.table("missing"));
+    let options = PostgresQueueOptions::new(place.server(), place.table("missing"));
     let missing = PostgresQueue::new(options)
         .unwrap()
         .enqueue("a")
@@ -225,7 +226,7 @@ async fn a_drain_without_a_connection_ends_at_once() {
     let Some(place) = Place::new().await else {
         return;
     };
-    let options = SourceOptions::new(place.server(), place.table("jobs"));
+    let options = PostgresSourceOptions::new(place.server(), place.table("jobs"));
     let mut source = PostgresSource::new(options).unwrap();
     let mut intake = towpath::core::Intake::new();
     source.drain(&mut intake).await.unwrap();

@@ -3,7 +3,7 @@
 use std::time::Duration;
 
 use towpath::Sink as _;
-use towpath_postgres::{PostgresSink, Row, SinkOptions};
+use towpath_postgres::{PostgresSink, PostgresSinkOptions, Row};
 
 use crate::{
     place::{Place, batch, failed},
@@ -196,7 +196,8 @@ async fn keys_that_differ_in_bytes_only_do_not_fail_either() {
         .sql("CREATE TABLE {s}.names (name text COLLATE {s}.any_case PRIMARY KEY, text text)")
         .await;
     let columns = ["name", "text"];
-    let options = SinkOptions::upsert(place.server(), place.table("names"), columns, ["name"]);
+    let options =
+        PostgresSinkOptions::upsert(place.server(), place.table("names"), columns, ["name"]);
     let write_row = |(name, text): &(&str, &str), row: &mut Row<'_>| {
         row.add(name).add(text);
     };
@@ -283,7 +284,7 @@ async fn serialization_failures_are_tried_again() {
         "{}?options=-c%20default_transaction_isolation=serializable",
         place.url()
     );
-    let options = SinkOptions::statement(url, sql);
+    let options = PostgresSinkOptions::statement(url, sql);
     let sink = PostgresSink::new(options, |number: &i64, row: &mut Row<'_>| {
         row.add(number);
     })
@@ -306,7 +307,8 @@ async fn a_value_of_the_wrong_type_rejects_its_message_and_names_the_column() {
         return;
     };
     for (kind, _) in each_kind(&place).await {
-        let options = SinkOptions::copy_into(place.server(), place.table(kind), ["number", "text"]);
+        let options =
+            PostgresSinkOptions::copy_into(place.server(), place.table(kind), ["number", "text"]);
         let write_row = |good: &bool, row: &mut Row<'_>| {
             if *good {
                 row.add(1_i64).add("x");
@@ -328,8 +330,8 @@ async fn a_row_that_is_too_large_fails_alone() {
         return;
     };
     place.sql("CREATE TABLE {s}.t (bytes bytea)").await;
-    let options =
-        SinkOptions::copy_into(place.server(), place.table("t"), ["bytes"]).max_row_bytes(1_000);
+    let options = PostgresSinkOptions::copy_into(place.server(), place.table("t"), ["bytes"])
+        .max_row_bytes(1_000);
     let write_row = |size: &usize, row: &mut Row<'_>| {
         row.add(vec![7_u8; *size]);
     };
@@ -353,9 +355,9 @@ async fn a_statement_that_takes_too_long_is_ended_by_the_server_and_the_batch_gi
     let Some(place) = Place::new().await else {
         return;
     };
-    let server = place.server().statement_timeout(Duration::from_millis(200));
-    let options =
-        SinkOptions::statement(server, "SELECT pg_sleep($1)").patience(Duration::from_secs(2));
+    let server = place.server().statement_timeout(Duration::from_millis(500));
+    let options = PostgresSinkOptions::statement(server, "SELECT pg_sleep($1)")
+        .patience(Duration::from_secs(6));
     let mut sink = PostgresSink::new(options, |seconds: &f64, row: &mut Row<'_>| {
         row.add(seconds);
     })

@@ -8,8 +8,8 @@ use towpath::{
     core::{Intake, Producer as _},
 };
 use towpath_postgres::{
-    PostgresQueue, PostgresSink, PostgresSource, QueueOptions, Row, Server, SinkOptions,
-    SourceOptions, Table,
+    PostgresOptions, PostgresQueue, PostgresQueueOptions, PostgresSink, PostgresSinkOptions,
+    PostgresSource, PostgresSourceOptions, Row, Table,
 };
 use towpath_test_servers::{Postgres, Proxy, or_not_run};
 
@@ -18,8 +18,8 @@ use crate::place::{PATIENCE, Place, answers, batch, failed};
 const PASSWORD: &str = "correct-horse-battery";
 
 /// What a source, a sink and a queue over a server say.
-async fn complaints(server: &Server, table: &Table) -> Vec<String> {
-    let options = SourceOptions::new(server.clone(), table.clone());
+async fn complaints(server: &PostgresOptions, table: &Table) -> Vec<String> {
+    let options = PostgresSourceOptions::new(server.clone(), table.clone());
     let mut source = PostgresSource::new(options).unwrap();
     let mut intake = Intake::new();
     intake.ask(1);
@@ -28,17 +28,17 @@ async fn complaints(server: &Server, table: &Table) -> Vec<String> {
         .unwrap();
     let source_says = received.unwrap_err().to_string();
 
-    let options = QueueOptions::new(server.clone(), table.clone());
+    let options = PostgresQueueOptions::new(server.clone(), table.clone());
     let enqueued = PostgresQueue::new(options).unwrap().enqueue("x").await;
     let queue_says = enqueued.unwrap_err().to_string();
 
-    let options = SinkOptions::copy_into(server.clone(), table.clone(), ["payload"]);
+    let options = PostgresSinkOptions::copy_into(server.clone(), table.clone(), ["payload"]);
     let sink_says = complaint(options).await;
     vec![source_says, queue_says, sink_says]
 }
 
 /// What a sink says while its batch waits.
-async fn complaint(options: SinkOptions) -> String {
+async fn complaint(options: PostgresSinkOptions) -> String {
     let mut sink = PostgresSink::new(options, |bytes: &Vec<u8>, row: &mut Row<'_>| {
         row.add(bytes);
     })
@@ -73,8 +73,8 @@ async fn a_login_that_is_wrong_is_told_with_the_setting_and_without_the_password
     let (url, table) = (server.url(), Table::new("jobs"));
     let wrong = url.replace(PASSWORD, "correct-horse-battery-not");
     for server in [
-        Server::new(wrong),
-        Server::new(url.as_str()).password("correct-horse-battery-no"),
+        PostgresOptions::new(wrong),
+        PostgresOptions::new(url.as_str()).password("correct-horse-battery-no"),
     ] {
         let said = complaints(&server, &table).await;
         let words = [
@@ -85,11 +85,11 @@ async fn a_login_that_is_wrong_is_told_with_the_setting_and_without_the_password
         all_say(&said, &words);
         assert!(!format!("{server:?}").contains("battery"));
     }
-    let without = Server::new(url.replace(&format!(":{PASSWORD}"), ""));
+    let without = PostgresOptions::new(url.replace(&format!(":{PASSWORD}"), ""));
     let said = complaints(&without, &table).await;
     all_say(&said, &["password", "user and password in `url`"]);
     let elsewhere = url.strip_suffix("/postgres").unwrap().to_owned() + "/nowhere";
-    let said = complaints(&Server::new(elsewhere), &table).await;
+    let said = complaints(&PostgresOptions::new(elsewhere), &table).await;
     all_say(
         &said,
         &[
@@ -100,15 +100,15 @@ async fn a_login_that_is_wrong_is_told_with_the_setting_and_without_the_password
     );
 
     // The password apart from the address is right, whatever the address says.
-    let apart = Server::new(url.replace(PASSWORD, "nonsense")).password(PASSWORD);
-    let mut queue = PostgresQueue::new(QueueOptions::new(apart, "jobs")).unwrap();
+    let apart = PostgresOptions::new(url.replace(PASSWORD, "nonsense")).password(PASSWORD);
+    let mut queue = PostgresQueue::new(PostgresQueueOptions::new(apart, "jobs")).unwrap();
     queue.create().await.unwrap();
     queue.enqueue("x").await.unwrap();
 }
 
 #[tokio::test]
 async fn a_host_where_nobody_answers_is_told_with_the_setting() {
-    let nobody = Server::new(format!("postgres://me:{PASSWORD}@127.0.0.1:1/shop"));
+    let nobody = PostgresOptions::new(format!("postgres://me:{PASSWORD}@127.0.0.1:1/shop"));
     let said = complaints(&nobody, &Table::new("jobs")).await;
     all_say(
         &said,
@@ -118,7 +118,7 @@ async fn a_host_where_nobody_answers_is_told_with_the_setting() {
             "host and port in `url`",
         ],
     );
-    let unknown = Server::new(format!("postgres://me:{PASSWORD}@host.invalid/shop"));
+    let unknown = PostgresOptions::new(format!("postgres://me:{PASSWORD}@host.invalid/shop"));
     let said = complaints(&unknown, &Table::new("jobs")).await;
     all_say(
         &said,
@@ -137,7 +137,7 @@ async fn a_host_that_says_nothing_is_given_up_in_time() {
     let address = place.url().split(['@', '/']).nth(3).unwrap().to_owned();
     let mut proxy = Proxy::to(address.as_str());
     proxy.stall();
-    let silent = Server::new(format!("postgres://me:{PASSWORD}@{}/shop", proxy.addr()))
+    let silent = PostgresOptions::new(format!("postgres://me:{PASSWORD}@{}/shop", proxy.addr()))
         .connect_timeout(Duration::from_millis(300));
     let said = complaints(&silent, &Table::new("jobs")).await;
     all_say(
@@ -172,19 +172,19 @@ async fn columns_keys_and_statements_that_are_wrong_are_told_with_the_setting() 
     let (server, table) = (place.server(), place.table("t"));
     for (options, words) in [
         (
-            SinkOptions::insert(server.clone(), table.clone(), ["pailoat"]),
+            PostgresSinkOptions::insert(server.clone(), table.clone(), ["pailoat"]),
             ["\"pailoat\" does not exist", "`columns`"],
         ),
         (
-            SinkOptions::upsert(server.clone(), table.clone(), ["payload"], ["payload"]),
+            PostgresSinkOptions::upsert(server.clone(), table.clone(), ["payload"], ["payload"]),
             ["ON CONFLICT", "`key`"],
         ),
         (
-            SinkOptions::statement(server.clone(), "INSRET INTO t VALUES ($1)"),
+            PostgresSinkOptions::statement(server.clone(), "INSRET INTO t VALUES ($1)"),
             ["syntax error", "`sql`"],
         ),
         (
-            SinkOptions::statement(server.clone(), "SELECT 1; SELECT $1"),
+            PostgresSinkOptions::statement(server.clone(), "SELECT 1; SELECT $1"),
             ["multiple commands", "`sql`"],
         ),
     ] {
@@ -205,7 +205,7 @@ async fn rights_that_are_missing_keep_the_batch_waiting_until_they_are_there() {
         ))
         .await;
     let url = place.url().replace("postgres@", &format!("{user}@"));
-    let options = SinkOptions::copy_into(url, place.table("t"), ["payload"]);
+    let options = PostgresSinkOptions::copy_into(url, place.table("t"), ["payload"]);
     all_say(
         &[complaint(options.clone()).await],
         &["permission denied", "42501", "`table`"],
@@ -237,7 +237,7 @@ async fn a_row_that_a_policy_refuses_fails_alone() {
         .await;
     let url = place.url().replace("postgres@", &format!("{user}@"));
     // COPY is not for tables with policies.
-    let options = SinkOptions::insert(url, place.table("t"), ["payload"]);
+    let options = PostgresSinkOptions::insert(url, place.table("t"), ["payload"]);
     let mut sink = PostgresSink::new(options, |bytes: &Vec<u8>, row: &mut Row<'_>| {
         row.add(bytes);
     })
@@ -258,8 +258,8 @@ async fn connections_by_tls_trust_whom_they_are_told_to() {
         return;
     };
     let table = Table::new("jobs");
-    let trusted = Server::new(server.url()).ca(server.ca_path());
-    let mut queue = PostgresQueue::new(QueueOptions::new(trusted.clone(), "jobs")).unwrap();
+    let trusted = PostgresOptions::new(server.url()).ca(server.ca_path());
+    let mut queue = PostgresQueue::new(PostgresQueueOptions::new(trusted.clone(), "jobs")).unwrap();
     queue.create().await.unwrap();
     queue.enqueue("by tls").await.unwrap();
     let by_tls = "SELECT count(*) FROM pg_stat_ssl JOIN pg_stat_activity USING (pid) \
@@ -267,10 +267,10 @@ async fn connections_by_tls_trust_whom_they_are_told_to() {
     assert_eq!(server.psql(by_tls), "1");
 
     all_say(
-        &complaints(&Server::new(server.url()), &table).await,
+        &complaints(&PostgresOptions::new(server.url()), &table).await,
         &["certificate", "`ca`"],
     );
-    let missing = Server::new(server.url()).ca("no such file");
+    let missing = PostgresOptions::new(server.url()).ca("no such file");
     all_say(
         &complaints(&missing, &table).await,
         &["`ca`", "no such file"],

@@ -1,7 +1,7 @@
 //! Writing batches: what is written, and how.
 
 use towpath::{Batch, Sink as _};
-use towpath_postgres::{PostgresSink, Row, SinkOptions};
+use towpath_postgres::{PostgresSink, PostgresSinkOptions, Row};
 
 use crate::place::{Place, answers, batch, failed};
 
@@ -24,12 +24,12 @@ pub(crate) async fn each_kind(place: &Place) -> Vec<(&'static str, PostgresSink<
             .await;
         let (server, table, columns) = (place.server(), place.table(kind), ["number", "text"]);
         let options = match kind {
-            "copy" => SinkOptions::copy_into(server, table, columns),
-            "insert" => SinkOptions::insert(server, table, columns),
-            "upsert" => SinkOptions::upsert(server, table, columns, ["number"]),
+            "copy" => PostgresSinkOptions::copy_into(server, table, columns),
+            "insert" => PostgresSinkOptions::insert(server, table, columns),
+            "upsert" => PostgresSinkOptions::upsert(server, table, columns, ["number"]),
             _ => {
                 let sql = format!("INSERT INTO {table} (number, text) VALUES ($1, $2)");
-                SinkOptions::statement(server, sql)
+                PostgresSinkOptions::statement(server, sql)
             }
         };
         sinks.push((kind, PostgresSink::new(options, write_pair).unwrap()));
@@ -88,7 +88,8 @@ async fn of_rows_with_the_same_key_in_one_batch_the_last_stays_and_all_are_done(
         .sql("CREATE TABLE {s}.t (a bigint, b text, text text, PRIMARY KEY (a, b))")
         .await;
     let columns = ["a", "text", "b"];
-    let options = SinkOptions::upsert(place.server(), place.table("t"), columns, ["b", "a"]);
+    let options =
+        PostgresSinkOptions::upsert(place.server(), place.table("t"), columns, ["b", "a"]);
     let write_row = |(a, b, text): &(i64, &str, &str), row: &mut Row<'_>| {
         row.add(a).add(text).add(b);
     };
@@ -116,7 +117,7 @@ async fn a_key_of_all_columns_leaves_nothing_to_update() {
     place
         .sql("CREATE TABLE {s}.t (id bigint PRIMARY KEY)")
         .await;
-    let options = SinkOptions::upsert(place.server(), place.table("t"), ["id"], ["id"]);
+    let options = PostgresSinkOptions::upsert(place.server(), place.table("t"), ["id"], ["id"]);
     let mut sink = PostgresSink::new(options, |id: &i64, row: &mut Row<'_>| {
         row.add(id);
     })
@@ -152,8 +153,8 @@ async fn batches_at_and_above_the_most_parameters_of_a_statement_are_written() {
             count_attempts(&place, &table).await;
             let (server, into) = (place.server(), place.table(&table));
             let options = match kind {
-                "insert" => SinkOptions::insert(server, into, &names[..]),
-                _ => SinkOptions::upsert(server, into, &names[..], ["c0"]),
+                "insert" => PostgresSinkOptions::insert(server, into, &names[..]),
+                _ => PostgresSinkOptions::upsert(server, into, &names[..], ["c0"]),
             };
             let write_row = move |number: &i32, row: &mut Row<'_>| {
                 for _ in 0..columns {
@@ -181,7 +182,7 @@ async fn batches_of_the_same_size_reuse_their_statement_and_others_do_not_pile_u
         return;
     };
     place.sql("CREATE TABLE {s}.t (id bigint)").await;
-    let options = SinkOptions::insert(place.server(), place.table("t"), ["id"]);
+    let options = PostgresSinkOptions::insert(place.server(), place.table("t"), ["id"]);
     let mut sink = PostgresSink::new(options, |id: &i64, row: &mut Row<'_>| {
         row.add(id);
     })
@@ -205,7 +206,7 @@ async fn names_with_quotes_dots_and_capitals_are_only_names() {
         .sql(r#"CREATE TABLE {s}."T; DROP TABLE x -- "" ." ("Select" bigint, "a""b" text)"#)
         .await;
     let table = place.table(r#"T; DROP TABLE x -- " ."#);
-    let options = SinkOptions::copy_into(place.server(), table, ["Select", "a\"b"]);
+    let options = PostgresSinkOptions::copy_into(place.server(), table, ["Select", "a\"b"]);
     let mut sink = PostgresSink::new(options, write_pair).unwrap();
     assert!(failed(&write(&mut sink, batch([(1, Some("x"))])).await).is_empty());
 }
@@ -227,8 +228,8 @@ async fn values_of_many_types_are_written() {
         "flag", "small", "real", "bytes", "list", "short", "at", "doc",
     ];
     for options in [
-        SinkOptions::copy_into(place.server(), place.table("types"), columns),
-        SinkOptions::insert(place.server(), place.table("types"), columns),
+        PostgresSinkOptions::copy_into(place.server(), place.table("types"), columns),
+        PostgresSinkOptions::insert(place.server(), place.table("types"), columns),
     ] {
         let write_row = |short: &&str, row: &mut Row<'_>| {
             let given = [("a", "b")].into_iter().collect();
@@ -257,7 +258,7 @@ async fn a_large_batch_is_copied_in_slices() {
         return;
     };
     place.sql("CREATE TABLE {s}.t (bytes bytea)").await;
-    let options = SinkOptions::copy_into(place.server(), place.table("t"), ["bytes"]);
+    let options = PostgresSinkOptions::copy_into(place.server(), place.table("t"), ["bytes"]);
     let write_row = |size: &usize, row: &mut Row<'_>| {
         row.add(vec![7_u8; *size]);
     };

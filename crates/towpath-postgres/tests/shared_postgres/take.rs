@@ -5,11 +5,11 @@ use towpath::{
     Origin, Outcome,
     core::{Acknowledger as _, Intake, Producer as _, Settled},
 };
-use towpath_postgres::{Job, PostgresAcknowledger, PostgresSource, PostgresToken};
+use towpath_postgres::{PostgresAcknowledger, PostgresMessage, PostgresSource, PostgresToken};
 
 use crate::place::PATIENCE;
 
-pub(crate) type Came = (Job, PostgresToken, Origin);
+pub(crate) type Came = (PostgresMessage, PostgresToken, Origin);
 
 /// Receives until there is something: up to `room` messages.
 pub(crate) async fn take(source: &mut PostgresSource, room: usize) -> Vec<Came> {

@@ -10,11 +10,11 @@ use std::{path::Path, sync::Arc, time::Duration};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-pub(crate) use claiming::{Claim, Claimed, Lent, Peeked};
+pub(crate) use claiming::{AtMost, Claim, Claimed, Lent, Peeked};
 pub(crate) use enqueuing::Room;
 pub(crate) use settling::{Settlement, What};
 
-use crate::{QueueError, SqliteError, clock::Clock};
+use crate::{SqliteError, SqliteQueueError, clock::Clock};
 
 /// What the queue counts: its one row.
 #[derive(Clone, Copy, Debug, PartialEq, Eq)]
@@ -165,7 +165,7 @@ impl<'c> Book<'c> {
         limited.unwrap();
     }
 
-    fn failed(&self, error: rusqlite::Error) -> QueueError {
+    fn failed(&self, error: rusqlite::Error) -> SqliteQueueError {
         SqliteError::read(&self.path, error).into()
     }
 }

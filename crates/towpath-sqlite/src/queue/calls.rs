@@ -7,7 +7,7 @@ use rusqlite::Connection;
 use tokio::sync::watch;
 
 use super::{
-    QueueError,
+    SqliteQueueError,
     book::{Book, Peeked},
     schema,
 };
@@ -18,7 +18,7 @@ use crate::{
     worker::Engine,
 };
 
-type Answer<T> = Result<T, QueueError>;
+type Answer<T> = Result<T, SqliteQueueError>;
 
 /// Something to do, with the way back to who wants it.
 pub(crate) enum Job {
@@ -138,7 +138,7 @@ impl<T> Reply<T> {
         answer.unwrap_or_else(|_| Err(self.closed()))
     }
 
-    fn closed(&self) -> QueueError {
+    fn closed(&self) -> SqliteQueueError {
         SqliteError::new(&self.path, SqliteErrorKind::Closed).into()
     }
 }
@@ -160,7 +160,7 @@ where
 
     fn make(&mut self, book: &mut Book<'_>) -> Result<(), SqliteError> {
         self.made = Some(match (self.make)(book) {
-            Err(QueueError::File(error)) => return Err(error),
+            Err(SqliteQueueError::File(error)) => return Err(error),
             answer => answer,
         });
         Ok(())
@@ -186,7 +186,7 @@ impl Store {
         place: Place,
         closing: &Closing,
         news: watch::Sender<u64>,
-    ) -> Result<(Self, Arc<str>), QueueError> {
+    ) -> Result<(Self, Arc<str>), SqliteQueueError> {
         let connection = place.connect(closing)?;
         let name = schema::prepare(&place.path, &connection)?;
         let store = Self {

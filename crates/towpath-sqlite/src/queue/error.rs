@@ -9,7 +9,7 @@ use crate::SqliteError;
 /// A queue cannot be opened or used.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum QueueError {
+pub enum SqliteQueueError {
     /// The options cannot be used.
     #[error(transparent)]
     Options(#[from] InvalidOptions),
@@ -65,7 +65,7 @@ pub enum QueueError {
     },
 }
 
-impl QueueError {
+impl SqliteQueueError {
     /// Whether trying again can never help.
     pub(crate) fn is_permanent(&self) -> bool {
         match self {

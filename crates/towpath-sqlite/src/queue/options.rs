@@ -15,9 +15,9 @@ const HEAVIEST: u64 = 512 << 20;
 ///
 /// ```
 /// use std::time::Duration;
-/// use towpath_sqlite::{QueueOptions, Sync};
+/// use towpath_sqlite::{SqliteQueueOptions, Sync};
 ///
-/// let options = QueueOptions::default()
+/// let options = SqliteQueueOptions::default()
 ///     .sync(Sync::Normal)
 ///     .max_messages(50_000)
 ///     .busy_timeout(Duration::from_secs(10));
@@ -26,7 +26,7 @@ const HEAVIEST: u64 = 512 << 20;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(default, deny_unknown_fields)]
 #[must_use = "options do nothing until a queue is opened with them"]
-pub struct QueueOptions {
+pub struct SqliteQueueOptions {
     pub(crate) sync: Sync,
     #[serde(with = "towpath_options::duration")]
     pub(crate) busy_timeout: Duration,
@@ -40,7 +40,7 @@ pub struct QueueOptions {
     pub(crate) create: bool,
 }
 
-impl Default for QueueOptions {
+impl Default for SqliteQueueOptions {
     fn default() -> Self {
         Self {
             sync: Sync::Full,
@@ -54,7 +54,7 @@ impl Default for QueueOptions {
     }
 }
 
-impl QueueOptions {
+impl SqliteQueueOptions {
     /// When a commit waits for the disk; [`Sync::Full`] unless set.
     pub fn sync(mut self, sync: Sync) -> Self {
         self.sync = sync;

@@ -4,7 +4,7 @@ use std::{path::Path, sync::Arc};
 
 use rusqlite::{Connection, Transaction, TransactionBehavior};
 
-use crate::{QueueError, SqliteError};
+use crate::{SqliteError, SqliteQueueError};
 
 /// Says that a file is a queue of ours: `TwpQ`.
 const APPLICATION: i64 = 0x5477_7051;
@@ -53,8 +53,11 @@ const TABLES: &str = "
 
 /// Makes the tables in a file that is empty, and refuses one that is no queue; tells the name
 /// that the queue was given when it was made.
-pub(crate) fn prepare(path: &Arc<Path>, connection: &Connection) -> Result<String, QueueError> {
-    let read = |error| QueueError::File(SqliteError::read(path, error));
+pub(crate) fn prepare(
+    path: &Arc<Path>,
+    connection: &Connection,
+) -> Result<String, SqliteQueueError> {
+    let read = |error| SqliteQueueError::File(SqliteError::read(path, error));
     if !check(path, connection)? {
         let behavior = TransactionBehavior::Immediate;
         let making = Transaction::new_unchecked(connection, behavior).map_err(read)?;
@@ -75,8 +78,8 @@ fn make(connection: &Connection) -> rusqlite::Result<()> {
 }
 
 /// Whether there is a queue; not where there is nothing at all.
-fn check(path: &Arc<Path>, connection: &Connection) -> Result<bool, QueueError> {
-    let read = |error| QueueError::File(SqliteError::read(path, error));
+fn check(path: &Arc<Path>, connection: &Connection) -> Result<bool, SqliteQueueError> {
+    let read = |error| SqliteQueueError::File(SqliteError::read(path, error));
     let (application, version, tables) = connection
         .query_row(
             "SELECT a.application_id, v.user_version, (SELECT count(*) FROM sqlite_schema)
@@ -87,12 +90,12 @@ fn check(path: &Arc<Path>, connection: &Connection) -> Result<bool, QueueError> 
         .map_err(read)?;
     match (application, version, tables) {
         (APPLICATION, VERSION, _) => Ok(true),
-        (APPLICATION, found, _) => Err(QueueError::Newer {
+        (APPLICATION, found, _) => Err(SqliteQueueError::Newer {
             path: path.clone(),
             found,
             known: VERSION,
         }),
         (0, 0, 0_i64) => Ok(false),
-        _ => Err(QueueError::NotAQueue { path: path.clone() }),
+        _ => Err(SqliteQueueError::NotAQueue { path: path.clone() }),
     }
 }

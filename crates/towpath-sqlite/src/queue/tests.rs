@@ -8,7 +8,7 @@ use super::*;
 use crate::Sync;
 
 fn open(folder: &TempDir) -> SqliteQueue {
-    let options = QueueOptions::default()
+    let options = SqliteQueueOptions::default()
         .sync(Sync::Off)
         .busy_timeout(Duration::from_millis(100));
     SqliteQueue::open(folder.path().join("a.queue"), options).unwrap()
@@ -23,8 +23,8 @@ async fn limit(queue: &SqliteQueue, pages: Option<i64>) {
     limit.send().await.unwrap().wait().await.unwrap();
 }
 
-fn is_full(error: &QueueError) -> bool {
-    matches!(error, QueueError::File(error) if error.kind == SqliteErrorKind::DiskFull)
+fn is_full(error: &SqliteQueueError) -> bool {
+    matches!(error, SqliteQueueError::File(error) if error.kind == SqliteErrorKind::DiskFull)
 }
 
 #[tokio::test]
@@ -62,7 +62,9 @@ async fn a_message_for_which_the_disk_has_no_room_does_not_keep_others_out() {
 #[tokio::test]
 async fn calls_that_come_together_are_one_transaction_and_each_has_its_answer() {
     let folder = tempfile::tempdir().unwrap();
-    let options = QueueOptions::default().sync(Sync::Off).max_messages(20);
+    let options = SqliteQueueOptions::default()
+        .sync(Sync::Off)
+        .max_messages(20);
     let queue = SqliteQueue::open(folder.path().join("a.queue"), options).unwrap();
     // The thread waits here, so that all that follows comes together.
     let (open, gate) = async_channel::bounded::<()>(1);
@@ -83,7 +85,10 @@ async fn calls_that_come_together_are_one_transaction_and_each_has_its_answer() 
     holding.wait().await.unwrap();
     let mut refused = 0;
     for reply in replies {
-        refused += usize::from(matches!(reply.wait().await, Err(QueueError::Full { .. })));
+        refused += usize::from(matches!(
+            reply.wait().await,
+            Err(SqliteQueueError::Full { .. })
+        ));
     }
     assert_eq!((refused, queue.depth().await.unwrap().messages), (10, 20));
     assert_eq!(*news.borrow(), 1, "one commit for all of them");
@@ -100,11 +105,15 @@ async fn a_call_that_nobody_waits_for_any_more_is_not_made() {
         Ok(())
     });
     let holding = holding.send().await.unwrap();
-    drop(queue.claim(10, Duration::from_secs(60)).await.unwrap());
+    let at_most = AtMost {
+        messages: 10,
+        bytes: u64::MAX,
+    };
+    drop(queue.claim(at_most, Duration::from_secs(60)).await.unwrap());
     open.send(()).await.unwrap();
     holding.wait().await.unwrap();
     let claim = queue
-        .claim(10, Duration::from_secs(60))
+        .claim(at_most, Duration::from_secs(60))
         .await
         .unwrap()
         .wait()
@@ -128,7 +137,7 @@ async fn a_file_that_others_keep_locked_is_an_error_that_says_so() {
 async fn what_must_last_waits_for_the_disk_and_a_claim_does_not() {
     let levels = async |sync| {
         let folder = tempfile::tempdir().unwrap();
-        let options = QueueOptions::default().sync(sync);
+        let options = SqliteQueueOptions::default().sync(sync);
         let queue = SqliteQueue::open(folder.path().join("a.queue"), options).unwrap();
         let level = |book: &mut book::Book<'_>| Ok(book.pragma("synchronous"));
         let lasting = queue

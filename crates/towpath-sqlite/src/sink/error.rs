@@ -7,7 +7,7 @@ use crate::SqliteError;
 /// A sink cannot be opened.
 #[derive(Debug, thiserror::Error)]
 #[non_exhaustive]
-pub enum SinkError {
+pub enum SqliteSinkError {
     /// The file failed.
     #[error(transparent)]
     File(#[from] SqliteError),

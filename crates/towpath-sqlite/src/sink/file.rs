@@ -8,7 +8,8 @@ use async_channel::{Receiver, Sender, bounded};
 use rusqlite::{Connection, ErrorCode};
 
 use super::{
-    RefusedRow, SinkError, Value, bind::Parameters, options::SinkOptions, statement::Script,
+    RefusedRow, SqliteSinkError, Value, bind::Parameters, options::SqliteSinkOptions,
+    statement::Script,
 };
 use crate::{
     SqliteError, SqliteErrorKind,
@@ -65,7 +66,10 @@ pub(crate) struct Store {
 // === impl File ===
 
 impl File {
-    pub(crate) async fn open(options: &SinkOptions, script: &Script) -> Result<Self, SinkError> {
+    pub(crate) async fn open(
+        options: &SqliteSinkOptions,
+        script: &Script,
+    ) -> Result<Self, SqliteSinkError> {
         let path = shared(options.path.clone());
         let place = Place {
             path: path.clone(),
@@ -76,7 +80,7 @@ impl File {
         let (script, remember_for) = (script.clone(), options.remember_for);
         let (worker, opened) =
             Worker::start(move |closing| Store::open(place, script, remember_for, closing));
-        let opened: Receiver<Result<Parameters, SinkError>> = opened;
+        let opened: Receiver<Result<Parameters, SqliteSinkError>> = opened;
         let closed = SqliteError::new(&path, SqliteErrorKind::Closed);
         let parameters = opened.recv().await.unwrap_or(Err(closed.into()))?;
         Ok(Self {
@@ -115,7 +119,7 @@ impl Store {
         script: Script,
         remember_for: Duration,
         closing: &Closing,
-    ) -> Result<(Self, Parameters), SinkError> {
+    ) -> Result<(Self, Parameters), SqliteSinkError> {
         let connection = place.connect(closing)?;
         let store = Self {
             place,
@@ -132,7 +136,7 @@ impl Store {
     }
 
     /// Runs what the user wants first, and makes the table of what was applied.
-    fn set_up(&self) -> Result<(), SinkError> {
+    fn set_up(&self) -> Result<(), SqliteSinkError> {
         let applied = self.script.applied.as_deref().map(applying::table);
         for statements in self.script.setup.iter().chain(&applied) {
             let run = self.run_all(statements);
@@ -147,20 +151,20 @@ impl Store {
         applying.commit()
     }
 
-    fn prepare(&self, statement: &str) -> Result<rusqlite::CachedStatement<'_>, SinkError> {
+    fn prepare(&self, statement: &str) -> Result<rusqlite::CachedStatement<'_>, SqliteSinkError> {
         let prepared = self.connection.prepare_cached(statement);
         prepared.map_err(|source| self.wrong(statement, source))
     }
 
-    fn wrong(&self, statement: &str, source: rusqlite::Error) -> SinkError {
+    fn wrong(&self, statement: &str, source: rusqlite::Error) -> SqliteSinkError {
         let error = self.place.failed(source);
         match (error.kind, error.source) {
-            (SqliteErrorKind::Statement, Some(source)) => SinkError::Statement {
+            (SqliteErrorKind::Statement, Some(source)) => SqliteSinkError::Statement {
                 path: error.path,
                 statement: statement.trim().to_owned(),
                 source,
             },
-            (kind, source) => SinkError::File(SqliteError {
+            (kind, source) => SqliteSinkError::File(SqliteError {
                 path: error.path,
                 kind,
                 source,

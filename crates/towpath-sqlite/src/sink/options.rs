@@ -15,7 +15,7 @@ use crate::Sync;
 #[derive(Clone, Debug, PartialEq, Eq, Deserialize)]
 #[serde(deny_unknown_fields)]
 #[must_use = "options do nothing until a sink is made with them"]
-pub struct SinkOptions {
+pub struct SqliteSinkOptions {
     pub(crate) path: PathBuf,
     #[serde(default)]
     pub(crate) sync: Sync,
@@ -39,7 +39,7 @@ fn remember_for() -> Duration {
     Duration::from_secs(7 * 24 * 3600)
 }
 
-impl SinkOptions {
+impl SqliteSinkOptions {
     /// Writes to that file, with what the options are unless set.
     pub fn new(path: impl Into<PathBuf>) -> Self {
         Self {
@@ -96,25 +96,25 @@ impl SinkOptions {
     }
 }
 
-impl From<PathBuf> for SinkOptions {
+impl From<PathBuf> for SqliteSinkOptions {
     fn from(path: PathBuf) -> Self {
         Self::new(path)
     }
 }
 
-impl From<&Path> for SinkOptions {
+impl From<&Path> for SqliteSinkOptions {
     fn from(path: &Path) -> Self {
         Self::new(path)
     }
 }
 
-impl From<&str> for SinkOptions {
+impl From<&str> for SqliteSinkOptions {
     fn from(path: &str) -> Self {
         Self::new(path)
     }
 }
 
-impl From<String> for SinkOptions {
+impl From<String> for SqliteSinkOptions {
     fn from(path: String) -> Self {
         Self::new(path)
     }

@@ -8,7 +8,7 @@ use towpath_core::{Batch, BoxError, Failure, Peer, Reach, Sink, SinkPromise, Wri
 use towpath_options::InvalidOptions;
 
 use super::{Answers, identity::Identities, options, peer, persistence};
-use crate::{Entry, QueueError, QueueOptions, SqliteQueue, queue::book::Room};
+use crate::{Entry, SqliteQueue, SqliteQueueError, SqliteQueueOptions, queue::book::Room};
 
 type Maker<T> = Arc<dyn Fn(&T) -> Entry + Send + Sync>;
 
@@ -19,16 +19,16 @@ type Maker<T> = Arc<dyn Fn(&T) -> Entry + Send + Sync>;
 /// is behind it; what fits is put in. A message that is too large is rejected.
 ///
 /// ```
-/// use towpath_sqlite::{Entry, QueueOptions, QueueSink};
+/// use towpath_sqlite::{Entry, SqliteQueueOptions, SqliteQueueSink};
 ///
 /// let make = |order: &(u32, String)| Entry::new(order.1.clone()).key(order.0.to_string());
-/// let sink = QueueSink::new("orders.queue", QueueOptions::default(), make)?;
+/// let sink = SqliteQueueSink::new("orders.queue", SqliteQueueOptions::default(), make)?;
 /// # let _ = sink;
 /// # Ok::<(), towpath_options::InvalidOptions>(())
 /// ```
-pub struct QueueSink<T> {
+pub struct SqliteQueueSink<T> {
     path: PathBuf,
-    options: QueueOptions,
+    options: SqliteQueueOptions,
     make: Maker<T>,
     identities: Option<Identities<T>>,
     patience: Duration,
@@ -36,7 +36,7 @@ pub struct QueueSink<T> {
     reach: Reach,
 }
 
-impl<T> QueueSink<T> {
+impl<T> SqliteQueueSink<T> {
     /// Puts what `make` makes of each message into the queue in a file, which is opened when
     /// the pipeline starts.
     ///
@@ -44,7 +44,7 @@ impl<T> QueueSink<T> {
     /// Fails when the options cannot be used.
     pub fn new<E: Into<Entry>>(
         path: impl Into<PathBuf>,
-        options: QueueOptions,
+        options: SqliteQueueOptions,
         make: impl Fn(&T) -> E + Send + Sync + 'static,
     ) -> Result<Self, InvalidOptions> {
         options.validate()?;
@@ -53,7 +53,7 @@ impl<T> QueueSink<T> {
 
     fn with<E: Into<Entry>>(
         path: PathBuf,
-        options: QueueOptions,
+        options: SqliteQueueOptions,
         make: impl Fn(&T) -> E + Send + Sync + 'static,
         queue: OnceCell<SqliteQueue>,
     ) -> Self {
@@ -100,7 +100,7 @@ impl<T> QueueSink<T> {
         self
     }
 
-    async fn queue(&self) -> Result<&SqliteQueue, QueueError> {
+    async fn queue(&self) -> Result<&SqliteQueue, SqliteQueueError> {
         let open = || SqliteQueue::opened(self.path.clone(), self.options.clone());
         self.queue.get_or_try_init(open).await
     }
@@ -193,13 +193,13 @@ impl SqliteQueue {
     pub fn sink<T, E: Into<Entry>>(
         &self,
         make: impl Fn(&T) -> E + Send + Sync + 'static,
-    ) -> QueueSink<T> {
+    ) -> SqliteQueueSink<T> {
         let queue = OnceCell::new_with(Some(self.clone()));
-        QueueSink::with(self.path().to_owned(), self.options().clone(), make, queue)
+        SqliteQueueSink::with(self.path().to_owned(), self.options().clone(), make, queue)
     }
 }
 
-impl<T: Send + 'static> Sink<T> for QueueSink<T> {
+impl<T: Send + 'static> Sink<T> for SqliteQueueSink<T> {
     async fn open(&mut self) -> Result<(), BoxError> {
         self.queue().await?;
         Ok(())
@@ -231,7 +231,7 @@ impl<T: Send + 'static> Sink<T> for QueueSink<T> {
     }
 }
 
-impl<T> Clone for QueueSink<T> {
+impl<T> Clone for SqliteQueueSink<T> {
     fn clone(&self) -> Self {
         Self {
             path: self.path.clone(),
@@ -245,9 +245,9 @@ impl<T> Clone for QueueSink<T> {
     }
 }
 
-impl<T> fmt::Debug for QueueSink<T> {
+impl<T> fmt::Debug for SqliteQueueSink<T> {
     fn fmt(&self, f: &mut fmt::Formatter<'_>) -> fmt::Result {
-        f.debug_struct("QueueSink")
+        f.debug_struct("SqliteQueueSink")
             .field("path", &self.path)
             .field("options", &self.options)
             .finish_non_exhaustive()

@@ -16,11 +16,11 @@ const GRACE: Duration = Duration::from_secs(10);
 
 /// What settles one message of a queue.
 #[derive(Debug)]
-pub struct QueueToken(pub(super) Held<Lent>);
+pub struct SqliteToken(pub(super) Held<Lent>);
 
 /// Settles messages of a queue, a run in one transaction, and extends their leases.
 #[derive(Debug)]
-pub struct QueueAcknowledger {
+pub struct SqliteAcknowledger {
     pub(super) queue: SqliteQueue,
     pub(super) leases: Leases<Lent>,
     pub(super) lease: Duration,
@@ -35,7 +35,7 @@ struct NoAnswer {
     limit: Duration,
 }
 
-impl QueueAcknowledger {
+impl SqliteAcknowledger {
     /// A transaction waits for a lock no longer than it may: beyond that, the disk hangs.
     async fn in_time<T, E: Into<BoxError>>(
         &self,
@@ -53,10 +53,10 @@ impl QueueAcknowledger {
     }
 }
 
-impl Acknowledger for QueueAcknowledger {
-    type Token = QueueToken;
+impl Acknowledger for SqliteAcknowledger {
+    type Token = SqliteToken;
 
-    async fn settle(&mut self, run: &mut Vec<(QueueToken, Outcome)>) -> Result<Settled, BoxError> {
+    async fn settle(&mut self, run: &mut Vec<(SqliteToken, Outcome)>) -> Result<Settled, BoxError> {
         let settlements = run.iter().map(|(token, outcome)| Settlement {
             lent: *token.0.key(),
             what: what(outcome),

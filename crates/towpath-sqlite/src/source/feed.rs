@@ -9,12 +9,12 @@ use tokio::{
 use towpath_connector::{Leases, attempt_of};
 use towpath_core::{Delivery, Intake, Lag, Origin};
 
-use super::{QueueToken, Queued, SourceOptions, acknowledger::tell_lag};
+use super::{SqliteMessage, SqliteSourceOptions, SqliteToken, acknowledger::tell_lag};
 use crate::{
-    QueueError, SqliteQueue,
+    SqliteQueue, SqliteQueueError,
     queue::{
         Reply,
-        book::{Claim, Claimed, Lent, Peeked},
+        book::{AtMost, Claim, Claimed, Lent, Peeked},
     },
 };
 
@@ -26,7 +26,7 @@ const FIRST_PAUSE: Duration = Duration::from_millis(1);
 #[derive(Debug)]
 pub(super) struct Feed {
     queue: SqliteQueue,
-    options: SourceOptions,
+    options: SqliteSourceOptions,
     leases: Leases<Lent>,
     lag: Lag,
     news: watch::Receiver<u64>,
@@ -43,7 +43,7 @@ pub(super) struct Feed {
 impl Feed {
     pub(super) fn new(
         queue: SqliteQueue,
-        options: SourceOptions,
+        options: SqliteSourceOptions,
         leases: Leases<Lent>,
         lag: Lag,
     ) -> Self {
@@ -67,8 +67,8 @@ impl Feed {
     /// Cancel safe.
     pub(super) async fn receive(
         &mut self,
-        intake: &mut Intake<Queued, QueueToken>,
-    ) -> Result<(), QueueError> {
+        intake: &mut Intake<SqliteMessage, SqliteToken>,
+    ) -> Result<(), SqliteQueueError> {
         loop {
             self.let_go_of_old().await?;
             if self.hand_out(intake) > 0 || intake.room() == 0 {
@@ -81,7 +81,7 @@ impl Feed {
         }
     }
 
-    fn hand_out(&mut self, intake: &mut Intake<Queued, QueueToken>) -> usize {
+    fn hand_out(&mut self, intake: &mut Intake<SqliteMessage, SqliteToken>) -> usize {
         let count = intake.room().min(self.claimed.len());
         for message in self.claimed.drain(..count) {
             intake.push(delivery(message, self.queue.name(), &self.leases));
@@ -90,11 +90,15 @@ impl Feed {
     }
 
     /// Asks for messages, unless that was done, and takes those that come.
-    async fn claim(&mut self, room: usize) -> Result<(), QueueError> {
+    async fn claim(&mut self, room: usize) -> Result<(), SqliteQueueError> {
         if self.asked.is_none() {
             let _ = self.news.borrow_and_update();
             let now = Instant::now();
-            let reply = self.queue.claim(room, self.options.lease).await?;
+            let at_most = AtMost {
+                messages: room,
+                bytes: self.options.max_claim_bytes,
+            };
+            let reply = self.queue.claim(at_most, self.options.lease).await?;
             self.asked = Some((now, reply));
         }
         if let Some((at, reply)) = &self.asked {
@@ -118,7 +122,7 @@ impl Feed {
 
     /// Waits until there may be something to claim: it was put in through this handle, or its
     /// time has come, or another process has put it in.
-    async fn wait(&mut self, mut peeked: Peeked) -> Result<(), QueueError> {
+    async fn wait(&mut self, mut peeked: Peeked) -> Result<(), SqliteQueueError> {
         while !peeked.is_due() {
             let pause = peeked
                 .next_in
@@ -139,7 +143,7 @@ impl Feed {
 
     /// What waited here so long that its lease may be over is let go: others may have it.
     /// A lease is extended from the moment on at which a message is handed out.
-    async fn let_go_of_old(&mut self) -> Result<(), QueueError> {
+    async fn let_go_of_old(&mut self) -> Result<(), SqliteQueueError> {
         let half = self.options.lease / 2;
         if self.asked_at.is_some_and(|at| at.elapsed() > half) && !self.claimed.is_empty() {
             self.release().await?;
@@ -148,13 +152,13 @@ impl Feed {
     }
 
     /// Dropped half way, the leases run out.
-    async fn release(&mut self) -> Result<(), QueueError> {
+    async fn release(&mut self) -> Result<(), SqliteQueueError> {
         let claimed = self.claimed.drain(..).collect();
         self.queue.release(claimed).await
     }
 
     /// Gives back what nobody has been handed.
-    pub(super) async fn give_back(&mut self) -> Result<(), QueueError> {
+    pub(super) async fn give_back(&mut self) -> Result<(), SqliteQueueError> {
         if let Some((at, reply)) = self.asked.take() {
             let claim = reply.wait().await?;
             self.take(at, claim);
@@ -174,15 +178,19 @@ async fn changed(news: &mut watch::Receiver<u64>) {
     }
 }
 
-fn delivery(message: Claimed, name: &str, leases: &Leases<Lent>) -> Delivery<Queued, QueueToken> {
+fn delivery(
+    message: Claimed,
+    name: &str,
+    leases: &Leases<Lent>,
+) -> Delivery<SqliteMessage, SqliteToken> {
     let id = message.lent.id.try_into().unwrap_or(0);
     let origin = Origin::default()
         .identified(format!("{name}-{id}"))
         .at(id)
         .attempt(attempt_of(&message.headers, message.attempts))
         .headers(message.headers);
-    let token = QueueToken(leases.hold(message.lent));
-    let queued = Queued {
+    let token = SqliteToken(leases.hold(message.lent));
+    let queued = SqliteMessage {
         id,
         key: message.key,
         payload: message.payload,

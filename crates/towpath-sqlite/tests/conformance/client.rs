@@ -1,6 +1,9 @@
 //! A client of its own: plain SQL on the files, by what the tables are documented to be.
 
-use std::sync::atomic::{AtomicU64, Ordering::Relaxed};
+use std::{
+    sync::atomic::{AtomicU64, Ordering::Relaxed},
+    time::Duration,
+};
 
 use rusqlite::{Connection, Row, Transaction, TransactionBehavior};
 use tempfile::TempDir;
@@ -8,6 +11,9 @@ use towpath::BoxError;
 use towpath_test::conformance::Parcel;
 
 static PLACES: AtomicU64 = AtomicU64::new(0);
+
+/// While somebody else writes.
+const PATIENCE: Duration = Duration::from_secs(30);
 
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
@@ -23,7 +29,9 @@ pub(crate) fn fresh(folder: &TempDir) -> String {
 fn open(path: &str) -> Result<Connection, BoxError> {
     use rusqlite::OpenFlags;
     let flags = OpenFlags::SQLITE_OPEN_READ_WRITE | OpenFlags::SQLITE_OPEN_NO_MUTEX;
-    Ok(Connection::open_with_flags(path, flags)?)
+    let connection = Connection::open_with_flags(path, flags)?;
+    connection.busy_timeout(PATIENCE)?;
+    Ok(connection)
 }
 
 /// Keeps others from writing until it is dropped.

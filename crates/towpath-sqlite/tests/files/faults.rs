@@ -7,18 +7,18 @@ use std::{
 
 use towpath::{BuildError, Ending, Flow, Pipeline, SinkStage, Source};
 use towpath_sqlite::{
-    Bind, QueueError, QueueSink, SinkError, SourceOptions, SqliteErrorKind, SqliteQueue,
-    SqliteSink, SqliteSource,
+    Bind, SqliteErrorKind, SqliteQueue, SqliteQueueError, SqliteQueueSink, SqliteSink,
+    SqliteSinkError, SqliteSource, SqliteSourceOptions,
 };
 
 use crate::support::{folder, queue, quick, run_sql};
 
-fn refused(path: &Path) -> QueueError {
+fn refused(path: &Path) -> SqliteQueueError {
     SqliteQueue::open(path, quick()).unwrap_err()
 }
 
 fn pipeline(path: &Path) -> Pipeline {
-    let source = SqliteSource::new(SourceOptions::new(path).queue(quick().create(false)));
+    let source = SqliteSource::new(SqliteSourceOptions::new(path).queue(quick().create(false)));
     Flow::from(Source::new("queue", source.unwrap())).acknowledge()
 }
 
@@ -38,7 +38,10 @@ fn a_file_that_is_something_else_is_refused_and_left_as_it_is() {
     let path = folder.path().join("other.db");
     run_sql(&path, "CREATE TABLE orders (id INTEGER)");
     let error = refused(&path);
-    assert!(matches!(error, QueueError::NotAQueue { .. }), "{error}");
+    assert!(
+        matches!(error, SqliteQueueError::NotAQueue { .. }),
+        "{error}"
+    );
     assert!(error.to_string().contains("other.db"), "{error}");
     run_sql(&path, "INSERT INTO orders VALUES (1)");
 }
@@ -70,7 +73,7 @@ fn a_missing_folder_is_named() {
     let folder = folder();
     let path = folder.path().join("missing").join("a.queue");
     let error = refused(&path);
-    let QueueError::File(error) = error else {
+    let SqliteQueueError::File(error) = error else {
         panic!("{error}");
     };
     assert_eq!(error.kind, SqliteErrorKind::NoFolder);
@@ -104,7 +107,7 @@ async fn a_queue_that_is_missing_fails_the_start_of_its_pipeline() {
         "{source}"
     );
 
-    let sink = QueueSink::new(&path, quick().create(false), |n: &u32| n.to_string()).unwrap();
+    let sink = SqliteQueueSink::new(&path, quick().create(false), |n: &u32| n.to_string()).unwrap();
     let pipeline = Flow::from(Source::iter("n", [1_u32])).sink(SinkStage::of("sink", sink));
     assert!(matches!(
         pipeline.start().await.map(drop),
@@ -125,8 +128,8 @@ async fn a_table_that_is_missing_fails_the_start_of_its_pipeline() {
     let Err(BuildError::Open { source, .. }) = pipeline.start().await.map(drop) else {
         panic!("it starts");
     };
-    let error = source.downcast_ref::<SinkError>().unwrap();
-    let SinkError::Statement { source, .. } = error else {
+    let error = source.downcast_ref::<SqliteSinkError>().unwrap();
+    let SqliteSinkError::Statement { source, .. } = error else {
         panic!("{error}");
     };
     assert!(error.to_string().contains("shop.db"), "{error}");

@@ -10,8 +10,8 @@ use std::{
 
 use towpath::{Batcher, BoxError, Flow, Pipeline, Processor, SinkStage, Source};
 use towpath_sqlite::{
-    Bind, QueueOptions, Queued, SinkOptions, SourceOptions, SqliteQueue, SqliteSink, SqliteSource,
-    Sync,
+    Bind, SqliteMessage, SqliteQueue, SqliteQueueOptions, SqliteSink, SqliteSinkOptions,
+    SqliteSource, SqliteSourceOptions, Sync,
 };
 
 use crate::support::{column, drained, folder, queue, quick, text, until, until_done};
@@ -122,9 +122,9 @@ fn nothing_that_was_acknowledged_is_lost_when_the_process_that_puts_in_is_killed
 
 const LEASE: Duration = Duration::from_millis(400);
 
-/// Works on the queue of a folder; each message adds one to its row.
-fn working(folder: &Path) -> Pipeline {
-    let options = SourceOptions::new(folder.join("a.queue"))
+/// Works on the queue of a folder; each message takes a while, and adds one to its row.
+fn working(folder: &Path, takes: Duration) -> Pipeline {
+    let options = SqliteSourceOptions::new(folder.join("a.queue"))
         .queue(quick())
         .lease(LEASE);
     let source = SqliteSource::new(options).unwrap();
@@ -132,11 +132,16 @@ fn working(folder: &Path) -> Pipeline {
     let bind = |id: &String, bind: &mut Bind<'_>| {
         bind.set("id", id);
     };
-    let options = SinkOptions::new(folder.join("out.db")).sync(Sync::Off);
+    let options = SqliteSinkOptions::new(folder.join("out.db")).sync(Sync::Off);
     let sink = SqliteSink::statement(options, add, bind).unwrap();
+    let work = move |id: String| async move {
+        tokio::time::sleep(takes).await;
+        Ok::<_, BoxError>(id)
+    };
     let table = "CREATE TABLE IF NOT EXISTS counts (id TEXT PRIMARY KEY, count INTEGER)";
     Flow::from(Source::new("queue", source))
         .decode(text)
+        .process(Processor::new("work", work).unordered(2))
         .batch(
             Batcher::new("batch")
                 .max_messages(16)
@@ -150,7 +155,9 @@ async fn what_a_killed_process_worked_on_is_worked_on_by_the_next_and_counts_onc
     const NAME: &str = "what_a_killed_process_worked_on_is_worked_on_by_the_next_and_counts_once";
     const MANY: usize = 3000;
     if let Some(folder) = part() {
-        let running = working(&folder).start().await.unwrap();
+        // Slowly, so that there is work left when it is killed, also where that is late.
+        let running = working(&folder, Duration::from_millis(4));
+        let running = running.start().await.unwrap();
         for done in 1.. {
             until_done(running.handle(), done * 5).await;
             say(done);
@@ -174,7 +181,8 @@ async fn what_a_killed_process_worked_on_is_worked_on_by_the_next_and_counts_onc
         queue.depth().await.unwrap().messages > 0,
         "the processes were to be killed at work"
     );
-    let running = working(folder.path()).start().await.unwrap();
+    let running = working(folder.path(), Duration::ZERO);
+    let running = running.start().await.unwrap();
     until("all is done", || {
         queue.depth_blocking().unwrap().messages == 0
     })
@@ -187,29 +195,25 @@ async fn what_a_killed_process_worked_on_is_worked_on_by_the_next_and_counts_onc
 #[tokio::test]
 async fn two_processes_share_the_work_and_none_of_it_is_done_twice() {
     const NAME: &str = "two_processes_share_the_work_and_none_of_it_is_done_twice";
-    const MANY: usize = 2000;
+    const MANY: u64 = 2000;
     let here = part();
     let is_other = here.is_some();
     let own = folder();
     let folder = here.as_deref().unwrap_or(own.path());
-    let options = QueueOptions::default().sync(Sync::Off);
+    let options = SqliteQueueOptions::default().sync(Sync::Off);
     let queue = SqliteQueue::open(folder.join("a.queue"), options.clone()).unwrap();
     let mut other = (!is_other).then(|| Part::play(NAME, folder));
     if let Some(other) = &mut other {
         assert_eq!(other.next(), Some(0), "it is there");
-        queue
-            .enqueue_many((0..MANY).map(|n| n.to_string()))
-            .await
-            .unwrap();
     }
-    let work = Processor::new("work", move |queued: Queued| async move {
+    let work = Processor::new("work", move |queued: SqliteMessage| async move {
         tokio::time::sleep(Duration::from_millis(1)).await;
         if is_other {
             say(queued.id);
         }
         Ok::<_, BoxError>(())
     });
-    let source = SourceOptions::new(folder.join("a.queue")).queue(options);
+    let source = SqliteSourceOptions::new(folder.join("a.queue")).queue(options);
     let source = SqliteSource::new(source).unwrap();
     let pipeline = Flow::from(Source::new("queue", source))
         .process(work.unordered(8))
@@ -219,16 +223,25 @@ async fn two_processes_share_the_work_and_none_of_it_is_done_twice() {
         say(0);
         std::future::pending::<()>().await;
     }
-    until("all is done", || {
-        queue.depth_blocking().unwrap().messages == 0
-    })
-    .await;
+    let mut all = 0;
+    let own_share = || running.handle().status().counts.done;
+    // Again where one of them stood still until the other had done it all.
+    while all == 0 || own_share() == 0 || own_share() == all {
+        assert!(all < 20 * MANY, "{} of {all} here", own_share());
+        let more = (0..MANY).map(|n| n.to_string());
+        queue.enqueue_many(more).await.unwrap();
+        all += MANY;
+        until("all is done", || {
+            queue.depth_blocking().unwrap().messages == 0
+        })
+        .await;
+    }
     let mut there = other.unwrap().kill();
     there.sort_unstable();
     let count = there.len();
     there.dedup();
     assert_eq!(there.len(), count, "nothing twice");
     let mine = drained(running).await.counts.done;
-    assert_eq!(mine + count as u64, MANY as u64);
+    assert_eq!(mine + count as u64, all);
     assert!(mine > 0 && count > 0, "{mine} here and {count} there");
 }

@@ -9,18 +9,18 @@ use rusqlite::{Connection, types::FromSql};
 use tempfile::TempDir;
 use tokio::time::{sleep, timeout};
 use towpath::{PipelineHandle, Report, Running};
-use towpath_sqlite::{QueueOptions, Queued, SqliteQueue, Sync};
+use towpath_sqlite::{SqliteMessage, SqliteQueue, SqliteQueueOptions, Sync};
 use towpath_test::check;
 
 /// Whatever is waited for is there by then.
-pub(crate) const SOON: Duration = Duration::from_secs(30);
+pub(crate) const SOON: Duration = Duration::from_secs(60);
 
 pub(crate) fn folder() -> TempDir {
     tempfile::tempdir().unwrap()
 }
 
-pub(crate) fn quick() -> QueueOptions {
-    QueueOptions::default().sync(Sync::Off)
+pub(crate) fn quick() -> SqliteQueueOptions {
+    SqliteQueueOptions::default().sync(Sync::Off)
 }
 
 pub(crate) fn queue(path: impl Into<PathBuf>) -> SqliteQueue {
@@ -39,7 +39,7 @@ pub(crate) fn run_sql(path: &Path, sql: &str) {
     Connection::open(path).unwrap().execute_batch(sql).unwrap();
 }
 
-pub(crate) fn text(queued: &Queued) -> Result<String, std::string::FromUtf8Error> {
+pub(crate) fn text(queued: &SqliteMessage) -> Result<String, std::string::FromUtf8Error> {
     String::from_utf8(queued.payload.to_vec())
 }
 

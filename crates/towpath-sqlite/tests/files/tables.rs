@@ -10,7 +10,7 @@ use towpath::{
     Batch, BatchInfo, Flow, Guarantee, Headers, Origin, Sink, SinkStage, Source, Trigger, Written,
     core::SinkPromise,
 };
-use towpath_sqlite::{Bind, Entry, SinkOptions, SqliteSink, Sync, Value};
+use towpath_sqlite::{Bind, Entry, SqliteSink, SqliteSinkOptions, Sync, Value};
 
 use crate::support::{column, drained, folder, queue, run_sql, until_done};
 
@@ -21,9 +21,9 @@ const INSERT: &str = "INSERT INTO items (id, name) VALUES (:id, $name)";
 
 type Item = (u32, &'static str);
 
-fn options(folder: &TempDir) -> (PathBuf, SinkOptions) {
+fn options(folder: &TempDir) -> (PathBuf, SqliteSinkOptions) {
     let path = folder.path().join("shop.db");
-    let options = SinkOptions::new(&path).sync(Sync::Off);
+    let options = SqliteSinkOptions::new(&path).sync(Sync::Off);
     (path, options.busy_timeout(Duration::from_millis(50)))
 }
 
@@ -31,7 +31,7 @@ fn bind((id, name): &Item, bind: &mut Bind<'_>) {
     bind.set(":id", *id).set("name", *name);
 }
 
-fn inserting(options: SinkOptions) -> SqliteSink<Item> {
+fn inserting(options: SqliteSinkOptions) -> SqliteSink<Item> {
     SqliteSink::statement(options, INSERT, bind)
         .unwrap()
         .setup(TABLE)

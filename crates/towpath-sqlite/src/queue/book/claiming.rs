@@ -7,10 +7,15 @@ use rusqlite::{Connection, Row, Statement};
 use towpath_core::Headers;
 
 use super::{Book, Depth, millis};
-use crate::{QueueError, clock::Clock, queue::headers};
+use crate::{SqliteQueueError, clock::Clock, queue::headers};
 
-/// A claim ends with the message that makes it heavier than this, in bytes.
-const HEAVY: usize = 16 << 20;
+/// How much one claim takes.
+#[derive(Clone, Copy, Debug)]
+pub(crate) struct AtMost {
+    pub(crate) messages: usize,
+    /// A heavier message comes alone.
+    pub(crate) bytes: u64,
+}
 
 /// One lending of a message: whoever has it may settle the message, and nobody else.
 #[derive(Clone, Copy, Debug, PartialEq, Eq, Hash, PartialOrd, Ord)]
@@ -49,13 +54,17 @@ pub(crate) struct Peeked {
 }
 
 impl Book<'_> {
-    /// Claims up to `at_most` messages for `lease`, those first that are available longest.
-    pub(crate) fn claim(&mut self, at_most: usize, lease: Duration) -> Result<Claim, QueueError> {
+    /// Claims messages for `lease`, those first that are available longest.
+    pub(crate) fn claim(
+        &mut self,
+        at_most: AtMost,
+        lease: Duration,
+    ) -> Result<Claim, SqliteQueueError> {
         let claimed = self.try_claim(at_most, lease);
         claimed.map_err(|error| self.failed(error))
     }
 
-    fn try_claim(&mut self, at_most: usize, lease: Duration) -> rusqlite::Result<Claim> {
+    fn try_claim(&mut self, at_most: AtMost, lease: Duration) -> rusqlite::Result<Claim> {
         let number = self.counts.last_lease + 1;
         let messages = self.available(at_most, number)?;
         if !messages.is_empty() {
@@ -67,14 +76,14 @@ impl Book<'_> {
         Ok(Claim { messages, peeked })
     }
 
-    fn available(&self, at_most: usize, lease: i64) -> rusqlite::Result<Vec<Claimed>> {
+    fn available(&self, at_most: AtMost, lease: i64) -> rusqlite::Result<Vec<Claimed>> {
         let mut select = self.transaction.prepare_cached(
-            "SELECT m.id, m.available_at, m.attempts, b.key, b.headers, b.payload
+            "SELECT m.id, m.available_at, m.attempts, b.key, b.headers, b.payload, m.bytes
              FROM towpath_message AS m CROSS JOIN towpath_body AS b ON b.id = m.id
              WHERE m.available_at <= ?1 ORDER BY m.available_at, m.id LIMIT ?2",
         )?;
-        let at_most = i64::try_from(at_most).unwrap_or(i64::MAX);
-        collect(&mut select, (self.now, at_most), lease)
+        let messages = i64::try_from(at_most.messages).unwrap_or(i64::MAX);
+        collect(&mut select, (self.now, messages), at_most.bytes, lease)
     }
 
     fn lend(&self, messages: &[Claimed], lease: i64, until: i64) -> rusqlite::Result<()> {
@@ -92,16 +101,18 @@ impl Book<'_> {
 fn collect(
     select: &mut Statement<'_>,
     which: (i64, i64),
+    bytes: u64,
     lease: i64,
 ) -> rusqlite::Result<Vec<Claimed>> {
     let mut rows = select.query(which)?;
-    let (mut messages, mut weight) = (Vec::new(), 0);
-    while weight < HEAVY
-        && let Some(row) = rows.next()?
-    {
-        let message = Claimed::read(row, lease)?;
-        weight += message.payload.len();
-        messages.push(message);
+    let (mut messages, mut left) = (Vec::new(), bytes);
+    while let Some(row) = rows.next()? {
+        let weight = u64::try_from(row.get::<_, i64>(6)?).unwrap_or(0);
+        if weight > left && !messages.is_empty() {
+            break;
+        }
+        left = left.saturating_sub(weight);
+        messages.push(Claimed::read(row, lease)?);
     }
     Ok(messages)
 }

@@ -5,7 +5,7 @@ use std::collections::HashMap;
 use rusqlite::{CachedStatement, Connection, OptionalExtension as _};
 
 use super::{Book, Counts, millis};
-use crate::{Enqueued, Entry, QueueError, QueueOptions, queue::headers};
+use crate::{Enqueued, Entry, SqliteQueueError, SqliteQueueOptions, queue::headers};
 
 /// How many ids are forgotten in one go, beyond as many as are added.
 const FORGOTTEN: usize = 100;
@@ -25,8 +25,8 @@ impl Book<'_> {
         &mut self,
         entries: &[Entry],
         room: Room,
-        options: &QueueOptions,
-    ) -> Result<Vec<Enqueued>, QueueError> {
+        options: &SqliteQueueOptions,
+    ) -> Result<Vec<Enqueued>, SqliteQueueError> {
         let known = self.known(entries).map_err(|e| self.failed(e))?;
         let fitting = self.fitting(entries, &known, options);
         let is_enough = match room {
@@ -62,7 +62,7 @@ impl Book<'_> {
         &self,
         entries: &[Entry],
         known: &HashMap<String, i64>,
-        options: &QueueOptions,
+        options: &SqliteQueueOptions,
     ) -> usize {
         let depth = self.depth();
         let (mut messages, mut bytes) = (depth.messages, depth.bytes);
@@ -79,9 +79,9 @@ impl Book<'_> {
         fits.count()
     }
 
-    fn full(&self, options: &QueueOptions) -> QueueError {
+    fn full(&self, options: &SqliteQueueOptions) -> SqliteQueueError {
         let depth = self.depth();
-        QueueError::Full {
+        SqliteQueueError::Full {
             path: self.path.clone(),
             messages: depth.messages,
             max_messages: options.max_messages,
@@ -94,7 +94,7 @@ impl Book<'_> {
         &mut self,
         entries: &[Entry],
         known: &HashMap<String, i64>,
-        options: &QueueOptions,
+        options: &SqliteQueueOptions,
     ) -> rusqlite::Result<Vec<Enqueued>> {
         let mut done = Vec::with_capacity(entries.len());
         let mut added: HashMap<&str, i64> = HashMap::new();
@@ -168,7 +168,7 @@ fn remember(
     id: &str,
     message: i64,
     now: i64,
-    options: &QueueOptions,
+    options: &SqliteQueueOptions,
 ) -> rusqlite::Result<()> {
     let until = now.saturating_add(millis(options.dedup_for));
     connection

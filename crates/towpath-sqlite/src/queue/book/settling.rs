@@ -6,7 +6,7 @@ use rusqlite::OptionalExtension as _;
 use towpath_core::Headers;
 
 use super::{Book, Claimed, Lent, millis};
-use crate::{QueueError, queue::headers};
+use crate::{SqliteQueueError, queue::headers};
 
 /// What becomes of a message that was lent.
 #[derive(Clone, Debug, PartialEq)]
@@ -32,7 +32,7 @@ pub(crate) enum What {
 
 impl Book<'_> {
     /// Settles messages; tells how many of them still were whose lease it was.
-    pub(crate) fn settle(&mut self, run: &[Settlement]) -> Result<usize, QueueError> {
+    pub(crate) fn settle(&mut self, run: &[Settlement]) -> Result<usize, SqliteQueueError> {
         let settled = self.try_settle(run);
         settled.map_err(|error| self.failed(error))
     }
@@ -123,7 +123,7 @@ impl Book<'_> {
     }
 
     /// Gives back what was claimed and never handed out: as if it had not been claimed.
-    pub(crate) fn release(&mut self, messages: &[Claimed]) -> Result<(), QueueError> {
+    pub(crate) fn release(&mut self, messages: &[Claimed]) -> Result<(), SqliteQueueError> {
         let released = self.try_release(messages);
         released.map_err(|error| self.failed(error))
     }
@@ -142,7 +142,11 @@ impl Book<'_> {
     }
 
     /// Lends messages for another `lease` from now on, to those who have them already.
-    pub(crate) fn extend(&mut self, lent: &[Lent], lease: Duration) -> Result<(), QueueError> {
+    pub(crate) fn extend(
+        &mut self,
+        lent: &[Lent],
+        lease: Duration,
+    ) -> Result<(), SqliteQueueError> {
         let extended = self.try_extend(lent, self.now.saturating_add(millis(lease)));
         extended.map_err(|error| self.failed(error))
     }

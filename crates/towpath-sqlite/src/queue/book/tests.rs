@@ -13,8 +13,8 @@ use std::{
 
 use rusqlite::Connection;
 
-use super::{Book, Claim, Depth, Lent, Peeked, Room, Settlement, What};
-use crate::{Enqueued, Entry, QueueError, QueueOptions, clock::Clock, queue::schema};
+use super::{AtMost, Book, Claim, Depth, Lent, Peeked, Room, Settlement, What};
+use crate::{Enqueued, Entry, SqliteQueueError, SqliteQueueOptions, clock::Clock, queue::schema};
 
 const SECOND: Duration = Duration::from_secs(1);
 const LEASE: Duration = Duration::from_secs(30);
@@ -25,7 +25,7 @@ struct Table {
     path: Arc<Path>,
     wall: Arc<AtomicI64>,
     clock: Clock,
-    options: QueueOptions,
+    options: SqliteQueueOptions,
 }
 
 impl Table {
@@ -40,7 +40,7 @@ impl Table {
             path,
             wall,
             clock: Clock::new(move || told.load(Relaxed)),
-            options: QueueOptions::default(),
+            options: SqliteQueueOptions::default(),
         }
     }
 
@@ -56,7 +56,7 @@ impl Table {
         worked
     }
 
-    fn enqueue(&self, entries: &[Entry]) -> Result<Vec<Enqueued>, QueueError> {
+    fn enqueue(&self, entries: &[Entry]) -> Result<Vec<Enqueued>, SqliteQueueError> {
         self.within(|book| book.enqueue(entries, Room::ForAll, &self.options))
     }
 
@@ -65,6 +65,11 @@ impl Table {
     }
 
     fn claim(&self, at_most: usize) -> Claim {
+        self.claim_bytes(at_most, u64::MAX)
+    }
+
+    fn claim_bytes(&self, messages: usize, bytes: u64) -> Claim {
+        let at_most = AtMost { messages, bytes };
         self.within(|book| book.claim(at_most, LEASE)).unwrap()
     }
 
@@ -237,7 +242,7 @@ fn a_full_queue_takes_all_of_a_call_or_nothing_and_says_what_it_holds() {
     );
     let error = table.enqueue(&["1234567".into()]).unwrap_err();
     assert!(
-        matches!(error, QueueError::Full { bytes: 4, .. }),
+        matches!(error, SqliteQueueError::Full { bytes: 4, .. }),
         "{error}"
     );
     table.put("123456");
@@ -258,7 +263,7 @@ fn what_fits_goes_in_when_some_will_do() {
     assert_eq!(some(&table).unwrap().len(), 3);
     assert!(matches!(
         some(&table),
-        Err(QueueError::Full { messages: 3, .. })
+        Err(SqliteQueueError::Full { messages: 3, .. })
     ));
     assert_eq!(table.depth().messages, 3);
 }
@@ -334,14 +339,38 @@ fn a_clock_that_jumps_ends_leases_early_and_loses_nothing() {
 }
 
 #[test]
-fn a_claim_holds_no_more_than_its_share_of_memory() {
+fn a_claim_ends_before_the_message_that_would_make_it_too_heavy() {
     let table = Table::new();
-    for _ in 0..5 {
-        table.put(vec![7; 9 << 20]);
+    for bytes in [4, 4, 3, 0, 1, 9] {
+        table.put(vec![7; bytes]);
     }
-    assert_eq!(table.claim(5).messages.len(), 2);
-    assert_eq!(table.claim(5).messages.len(), 2);
-    assert_eq!(table.claim(5).messages.len(), 1);
+    let headers = [("more", "bytes")].into_iter().collect();
+    table.put(Entry::new("").key("key").headers(headers));
+    // Exactly as much as may be; one byte less; and no fewer messages than one.
+    assert_eq!(ids(&table.claim_bytes(9, 8)), [1, 2]);
+    assert_eq!(ids(&table.claim_bytes(9, 3)), [3, 4]);
+    assert_eq!(ids(&table.claim_bytes(9, 9)), [5]);
+    assert_eq!(ids(&table.claim_bytes(9, 20)), [6]);
+    assert_eq!(ids(&table.claim_bytes(9, 11)), [7]);
+    assert!(table.claim_bytes(9, 1).messages.is_empty());
+}
+
+#[test]
+fn what_is_too_heavy_for_a_claim_is_the_first_of_the_next_and_was_no_attempt() {
+    let table = Table::new();
+    for bytes in [1, 1, 7, 1, 1] {
+        table.put(vec![7; bytes]);
+    }
+    let mut came = Vec::new();
+    loop {
+        let claim = table.claim_bytes(3, 5);
+        if claim.messages.is_empty() {
+            break;
+        }
+        assert!(claim.messages.iter().all(|message| message.attempts == 1));
+        came.push(ids(&claim));
+    }
+    assert_eq!(came, [vec![1, 2], vec![3], vec![4, 5]]);
 }
 
 #[test]

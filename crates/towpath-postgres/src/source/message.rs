@@ -6,7 +6,7 @@ use serde::{Serialize, Serializer};
 /// A message as it comes out of a queue. Its headers are in its origin.
 #[derive(Clone, Debug, PartialEq, Eq, Serialize)]
 #[non_exhaustive]
-pub struct Job {
+pub struct PostgresMessage {
     /// What it is called in its table: later ones have higher numbers.
     pub id: i64,
     /// Its key, where it has one.
@@ -16,7 +16,7 @@ pub struct Job {
     pub payload: Bytes,
 }
 
-impl AsRef<[u8]> for Job {
+impl AsRef<[u8]> for PostgresMessage {
     fn as_ref(&self) -> &[u8] {
         &self.payload
     }
@@ -35,7 +35,7 @@ mod tests {
 
     #[test]
     fn a_payload_is_written_as_text_where_it_is_text() {
-        let job = |payload: &'static [u8]| Job {
+        let job = |payload: &'static [u8]| PostgresMessage {
             id: 7,
             key: None,
             payload: Bytes::from_static(payload),

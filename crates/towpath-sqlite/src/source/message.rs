@@ -9,7 +9,7 @@ use crate::Entry;
 /// [`Origin`](towpath_core::Origin).
 #[derive(Clone, Debug, PartialEq, Eq, Hash)]
 #[non_exhaustive]
-pub struct Queued {
+pub struct SqliteMessage {
     /// The number of the message in its queue.
     pub id: u64,
     /// What it belongs to, where whoever put it in said so.
@@ -18,15 +18,15 @@ pub struct Queued {
     pub payload: Bytes,
 }
 
-impl AsRef<[u8]> for Queued {
+impl AsRef<[u8]> for SqliteMessage {
     fn as_ref(&self) -> &[u8] {
         &self.payload
     }
 }
 
 /// The payload and the key, as they were put in.
-impl From<Queued> for Entry {
-    fn from(queued: Queued) -> Self {
+impl From<SqliteMessage> for Entry {
+    fn from(queued: SqliteMessage) -> Self {
         let entry = Self::new(queued.payload);
         match queued.key {
             Some(key) => entry.key(key),
@@ -36,9 +36,9 @@ impl From<Queued> for Entry {
 }
 
 /// With the payload as text where it is UTF-8, and as a list of bytes where it is not.
-impl Serialize for Queued {
+impl Serialize for SqliteMessage {
     fn serialize<S: Serializer>(&self, serializer: S) -> Result<S::Ok, S::Error> {
-        let mut queued = serializer.serialize_struct("Queued", 3)?;
+        let mut queued = serializer.serialize_struct("SqliteMessage", 3)?;
         queued.serialize_field("id", &self.id)?;
         queued.serialize_field("key", &self.key)?;
         match std::str::from_utf8(&self.payload) {
