@@ -1,5 +1,6 @@
 //! A NATS server with JetStream.
 
+use std::fs;
 use std::io::{self, Read};
 use std::net::{SocketAddr, TcpStream};
 use std::path::{Path, PathBuf};
@@ -22,6 +23,9 @@ const KIND: Kind = Kind {
     end: Signal::Kill,
 };
 
+/// Of the server itself, in its folder.
+const CONFIG: &str = "server.conf";
+
 /// Of each question whether it is there.
 const PATIENCE: Duration = Duration::from_secs(1);
 
@@ -40,7 +44,7 @@ impl Nats {
     ///
     /// When it is not wanted, not there, or does not answer.
     pub fn start() -> Result<Self, NotHere> {
-        Self::start_with("nats://", &[], None)
+        Self::start_with("nats://", &[], |_| Ok(()))
     }
 
     /// One that only this user may use.
@@ -50,7 +54,18 @@ impl Nats {
     /// When it is not wanted, not there, or does not answer.
     pub fn with_user(user: &str, password: &str) -> Result<Self, NotHere> {
         let args = ["--user", user, "--pass", password];
-        Self::start_with(&format!("nats://{user}:{password}@"), &args, None)
+        Self::start_with(&format!("nats://{user}:{password}@"), &args, |_| Ok(()))
+    }
+
+    /// One with this in its configuration file: who may log in and how, for example.
+    ///
+    /// # Errors
+    ///
+    /// When it is not wanted, not there, or does not answer.
+    pub fn with_config(config: &str) -> Result<Self, NotHere> {
+        Self::start_with("nats://", &["-c", CONFIG], |folder| {
+            fs::write(folder.join(CONFIG), config)
+        })
     }
 
     /// One that is reached by TLS only, with a certificate of [an authority](Self::ca_path) that
@@ -63,12 +78,19 @@ impl Nats {
         let openssl = certificates::find()?;
         let files = ["--tlscert", CERTIFICATE, "--tlskey", KEY];
         let args = [&["--tls"], &files[..]].concat();
-        Self::start_with("tls://", &args, Some(&openssl))
+        Self::start_with("tls://", &args, |folder| {
+            certificates::make(&openssl, folder)
+        })
     }
 
-    fn start_with(scheme: &str, args: &[&str], openssl: Option<&Path>) -> Result<Self, NotHere> {
+    /// `furnish` puts into its folder what the arguments name.
+    fn start_with(
+        scheme: &str,
+        args: &[&str],
+        furnish: impl Fn(&Path) -> io::Result<()>,
+    ) -> Result<Self, NotHere> {
         let program = KIND.find(|| places::NATS.find())?;
-        let server = Server::start(KIND, || prepare(&program, args, openssl), answers)?;
+        let server = Server::start(KIND, || prepare(&program, args, &furnish), answers)?;
         let scheme = scheme.to_owned();
         Ok(Self { server, scheme })
     }
@@ -129,11 +151,13 @@ impl Nats {
     }
 }
 
-fn prepare(program: &Path, args: &[&str], openssl: Option<&Path>) -> io::Result<Launch> {
+fn prepare(
+    program: &Path,
+    args: &[&str],
+    furnish: impl Fn(&Path) -> io::Result<()>,
+) -> io::Result<Launch> {
     let (folder, port) = (TempDir::new()?, Reserved::new()?);
-    if let Some(openssl) = openssl {
-        certificates::make(openssl, folder.path())?;
-    }
+    furnish(folder.path())?;
     let program = program.display().to_string();
     let (host, number) = (port.address().ip(), port.address().port());
     let own = format!("{program}\n-a\n{host}\n-p\n{number}\n-js\n-sd\ndata");

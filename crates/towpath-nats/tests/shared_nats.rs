@@ -9,6 +9,8 @@ mod away;
 mod driver;
 #[path = "shared_nats/lanes.rs"]
 mod lanes;
+#[path = "shared_nats/logins.rs"]
+mod logins;
 #[path = "shared_nats/publishing.rs"]
 mod publishing;
 #[path = "shared_nats/pulling.rs"]
