@@ -22,7 +22,8 @@ use towpath_test_servers::{Nats, or_not_run};
 const PASSWORD: &str = "correct-horse-battery";
 /// The consumer that all members of a group share.
 const GROUP: &str = "group";
-const LEASE: Duration = Duration::from_secs(2);
+/// Longer than a busy machine stands still, with a third of it gone already.
+const LEASE: Duration = Duration::from_secs(5);
 
 towpath_test::conformance_source!(rig);
 towpath_test::conformance_sink!(rig);
@@ -50,7 +51,7 @@ impl NatsRig {
     }
 
     fn options(&self) -> NatsOptions {
-        NatsOptions::new(&self.url).answer_timeout(Duration::from_secs(2))
+        NatsOptions::new(&self.url).answer_timeout(Duration::from_secs(5))
     }
 
     async fn jetstream(&self) -> Result<jetstream::Context, BoxError> {

@@ -17,6 +17,9 @@ const SHORT_TURN: Duration = Duration::from_secs(1);
 /// How much later than it should a sign of life may come.
 const GRACE: Duration = Duration::from_millis(500);
 
+/// How much later than it should a timer may wake us that is in time.
+const LATE: Duration = Duration::from_millis(50);
+
 /// The requests over one connection: at most one at a time for each consumer.
 ///
 /// A request asks for as many messages as somebody can take. It ends as soon as the server
@@ -35,6 +38,8 @@ pub(super) struct Pulls {
     turn: usize,
     /// When the server has said something last, or had nothing to say.
     heard_at: Instant,
+    /// Whether this process was not there when it was to be heard.
+    stood_still: bool,
     /// When nothing was there: what came since has come later.
     looked_at: Instant,
 }
@@ -101,6 +106,7 @@ impl Pulls {
             next: 0,
             turn: 0,
             heard_at: Instant::now(),
+            stood_still: false,
             looked_at: Instant::now(),
         })
     }
@@ -197,13 +203,21 @@ impl Pulls {
     /// Cancel safe.
     pub(super) async fn wait(&mut self) -> Result<Came, NatsError> {
         let silence = self.limits.expires / 2 + GRACE;
+        let due = self.heard_at + silence;
         let came = tokio::select! {
-            came = timeout_at(self.heard_at + silence, self.subscriber.next()) => came,
+            came = timeout_at(due, self.subscriber.next()) => came,
             () = self.live.lost() => return Err(self.live.is_lost()),
         };
         match came {
             Ok(Some(message)) => self.sort(message),
             Ok(None) => Err(self.live.is_lost()),
+            // Woken too late: it was this process that stood still, and what the server has
+            // said meanwhile may still have to be read.
+            Err(_) if due.elapsed() > LATE && !self.stood_still => {
+                self.resume();
+                self.stood_still = true;
+                Ok(Came::Word)
+            }
             Err(_) => Err(self.live.no_answer("a request for messages", silence)),
         }
     }
@@ -227,6 +241,7 @@ impl Pulls {
 
     fn sort(&mut self, message: Message) -> Result<Came, NatsError> {
         self.heard_at = Instant::now();
+        self.stood_still = false;
         match message.status {
             None => Ok(self.delivered(message)),
             Some(StatusCode::IDLE_HEARTBEAT) => Ok(Came::Word),

@@ -39,7 +39,6 @@ impl Server {
         self.jetstream.create_stream(config).await.unwrap();
     }
 
-    /// Impatient enough for a test.
     pub(crate) fn connection(&self) -> NatsOptions {
         options(&self.nats.url())
     }
@@ -86,10 +85,11 @@ impl Server {
     }
 }
 
+/// Impatient enough for a test, and patient enough for a machine that stands still for a moment.
 pub(crate) fn options(url: &str) -> NatsOptions {
     NatsOptions::new(url)
-        .connect_timeout(Duration::from_secs(2))
-        .answer_timeout(Duration::from_secs(1))
+        .connect_timeout(Duration::from_secs(5))
+        .answer_timeout(Duration::from_secs(5))
 }
 
 pub(crate) fn stream_config() -> stream::Config {

@@ -2,7 +2,10 @@
 
 use std::time::Duration;
 
-use tokio::{task::block_in_place, time::sleep};
+use tokio::{
+    task::block_in_place,
+    time::{Instant, sleep},
+};
 use towpath::{
     Cause, Outcome, Reason,
     core::{Acknowledger as _, Settled},
@@ -13,7 +16,8 @@ use super::{
     server::{GROUP, Server, until},
 };
 
-const LEASE: Duration = Duration::from_secs(1);
+/// Longer than a busy machine stands still, with a third of it gone already.
+const LEASE: Duration = Duration::from_secs(4);
 
 #[tokio::test(flavor = "multi_thread")]
 async fn every_outcome_is_confirmed_and_has_its_meaning() {
@@ -76,7 +80,13 @@ async fn an_outcome_is_not_confirmed_by_a_server_that_hangs() {
     assert!(error.contains("did not answer"), "{error}");
     assert_eq!(run.len(), 3, "they are tried again");
     block_in_place(|| server.nats.thaw());
-    let mut settled = Settled::default();
+    are_told(&mut driver, run).await;
+    assert_eq!(server.consumer(GROUP).await.num_ack_pending, 0);
+}
+
+/// Tells outcomes, again while that fails; the server confirms all of them.
+async fn are_told(driver: &mut Driver, mut run: Run) {
+    let (count, mut settled) = (run.len(), Settled::default());
     until("they are told", async || {
         match driver.settle(&mut run).await {
             Ok(now) => {
@@ -87,8 +97,7 @@ async fn an_outcome_is_not_confirmed_by_a_server_that_hangs() {
         }
     })
     .await;
-    assert_eq!(settled, Settled::confirmed(3));
-    assert_eq!(server.consumer(GROUP).await.num_ack_pending, 0);
+    assert_eq!(settled, Settled::confirmed(count));
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -111,8 +120,7 @@ async fn an_outcome_is_not_confirmed_by_a_server_that_was_killed() {
     );
     assert_eq!(run.len(), 3, "they are tried again");
     block_in_place(|| server.nats.restart()).unwrap();
-    let settled = driver.settle(&mut run).await.unwrap();
-    assert_eq!((settled, run.len()), (Settled::confirmed(3), 0));
+    are_told(&mut driver, run).await;
 }
 
 #[tokio::test(flavor = "multi_thread")]
@@ -159,10 +167,12 @@ async fn a_message_comes_again_after_its_delay_and_not_before() {
     server.put("orders.new", 0..1).await;
     let mut driver = Driver::new(server.source());
     let came = driver.receive_all(1).await.remove(0);
-    let delay = Duration::from_millis(800);
+    let (delay, begun) = (Duration::from_millis(800), Instant::now());
     driver.confirm(came, Outcome::retry_after(delay)).await;
-    assert!(driver.receive_within(1, delay / 2).await.is_empty());
     let again = driver.receive_all(1).await.remove(0);
+    // Servers count milliseconds, and begin somewhere in one.
+    let waited = begun.elapsed() + Duration::from_millis(2);
+    assert!(waited >= delay, "after {waited:?}");
     assert_eq!(again.origin.attempt, 2);
 }
 
