@@ -10,7 +10,7 @@ use towpath::{
 
 use super::{
     Parcel, SourceRig,
-    stand::{PATIENCE, SLACK, Stand, chain},
+    stand::{PATIENCE, Stand, chain},
     suite::Verdict,
 };
 
@@ -42,7 +42,7 @@ impl<'a, R: SourceRig> Driver<'a, R> {
     /// Opens a source as the engine does.
     pub(super) async fn open(stand: &'a Stand<R>, place: &str, member: usize) -> Verdict<Self> {
         let mut producer = stand.rig.source(place, member);
-        let opened = stand.within(SLACK, "`open`", producer.open()).await?;
+        let opened = stand.within(PATIENCE, "`open`", producer.open()).await?;
         opened.map_err(|error| {
             let error = chain(&*error);
             stand.broken(format!("the source does not open: {error}"))

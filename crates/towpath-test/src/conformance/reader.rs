@@ -8,7 +8,7 @@ use towpath::{Delivered, Flow, Message, Origin, Outcome, Report};
 
 use super::{
     Parcel, SourceRig,
-    stand::{PATIENCE, SLACK, Stand, chain},
+    stand::{PATIENCE, Stand, chain},
     suite::Verdict,
     team::Team,
 };
@@ -32,7 +32,7 @@ impl<R: SourceRig> Stand<R> {
         let (pipeline, stream) = Flow::from(source)
             .map(|payload| R::parcel(&payload))
             .into_stream();
-        let started = self.within(SLACK, "the start of a pipeline", pipeline.start());
+        let started = self.within(PATIENCE, "the start of a pipeline", pipeline.start());
         let running = started.await?;
         let running = running.map_err(|error| {
             self.broken(format!("the pipeline does not start: {}", chain(&error)))

@@ -15,7 +15,7 @@ pub(super) const PATIENCE: Duration = Duration::from_secs(60);
 /// How soon a connector says that its server is gone.
 pub(super) const NOTICES: Duration = Duration::from_secs(20);
 /// How much later than it should a stop, a delay or a lease may be over.
-pub(super) const SLACK: Duration = Duration::from_secs(10);
+pub(super) const SLACK: Duration = Duration::from_secs(20);
 /// How long a state has to last to count as lasting.
 pub(super) const A_WHILE: Duration = Duration::from_millis(500);
 /// How often a condition is looked at.

@@ -1,6 +1,6 @@
 //! A pipeline over the source under test that does with each message what the rule says.
 
-use std::{future::pending, sync::Arc, time::Duration};
+use std::{future::pending, panic::resume_unwind, sync::Arc, time::Duration};
 
 use tokio::time::sleep;
 use towpath::{
@@ -101,7 +101,7 @@ impl<R: SourceRig> Stand<R> {
             .process(Processor::new("work", work))
             .acknowledge()
             .max_demand(MAX_DEMAND);
-        let started = self.within(SLACK, "the start of a pipeline", pipeline.start());
+        let started = self.within(PATIENCE, "the start of a pipeline", pipeline.start());
         let running = started.await?;
         let running = running.map_err(|error| {
             self.broken(format!("the pipeline does not start: {}", chain(&error)))
@@ -244,7 +244,8 @@ async fn act(act: Act) -> Result<(), BoxError> {
         Act::Retry => Err(Failure::retry("given back by the rule").into()),
         Act::Reject => Err("rejected by the rule".into()),
         Act::Skip => Err(Failure::drop("left out by the rule").into()),
-        Act::Panic => panic!("the rule panics"),
+        // Without the hook, whose backtrace takes seconds on a busy machine: longer than a lease.
+        Act::Panic => resume_unwind(Box::new("the rule panics")),
     }
 }
 

@@ -97,7 +97,7 @@ impl<R: SinkRig> Stand<R> {
         if let Some(traces) = plan.traces {
             pipeline = pipeline.telemetry(traces);
         }
-        let started = self.within(SLACK, "the start of a pipeline", pipeline.start());
+        let started = self.within(PATIENCE, "the start of a pipeline", pipeline.start());
         let started = started.await?;
         Ok(started.map(|running| Writing { running, gate }))
     }
@@ -181,7 +181,7 @@ impl<R: SinkRig> Stand<R> {
             last = stored;
             Ok(all.then_some(()))
         };
-        let found = self.until(SLACK, look).await?;
+        let found = self.until(PATIENCE, look).await?;
         self.ensure(found.is_some(), || {
             let missing = expected.iter().filter(|parcel| !is_among(&last, parcel));
             let missing: Vec<_> = missing.take(5).collect();

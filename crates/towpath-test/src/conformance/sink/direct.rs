@@ -8,7 +8,7 @@ use towpath::{Batch, BatchInfo, Sink, Trigger, Written};
 use crate::conformance::{
     SinkRig,
     driver::cut_short,
-    stand::{PATIENCE, SLACK, Stand, chain},
+    stand::{PATIENCE, Stand, chain},
     suite::Verdict,
     writing::{is_idempotent, numbered},
 };
@@ -24,7 +24,7 @@ pub(super) async fn cancel<R: SinkRig>(stand: &Stand<R>) -> Verdict {
     let place = stand.place().await?;
     let mut sink = stand.rig.sink(&place);
     let opened = stand
-        .within(SLACK, "`open`", Sink::<R::Item>::open(&mut sink))
+        .within(PATIENCE, "`open`", Sink::<R::Item>::open(&mut sink))
         .await?;
     opened.map_err(|error| stand.broken(format!("the sink does not open: {error}")))?;
     for turn in 0..AWAITS {

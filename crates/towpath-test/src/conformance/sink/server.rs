@@ -8,7 +8,7 @@ use towpath_telemetry::health::Checks;
 use crate::{
     conformance::{
         Clock, SinkRig,
-        stand::{NOTICES, SLACK, Stand, chain},
+        stand::{NOTICES, Stand, chain},
         suite::Verdict,
         writing::{BATCH, Plan, Writing, is_idempotent, numbered},
     },
@@ -27,6 +27,8 @@ const WINDOW: Duration = Duration::from_secs(4);
 const TRIES: u64 = 40;
 /// The part of a core that a process may use meanwhile.
 const CORES: f64 = 0.2;
+/// How long a stop waits for what cannot be written.
+const SHORTLY: Duration = Duration::from_secs(1);
 
 pub(super) async fn durable<R: SinkRig>(stand: &Stand<R>) -> Verdict {
     if !stand.rig.has_server() || !stand.rig.promises().durable {
@@ -194,7 +196,7 @@ pub(super) async fn quiet<R: SinkRig>(stand: &Stand<R>) -> Verdict {
     let meter = IdleMeter::start();
     sleep(WINDOW).await;
     let (cost, tries) = (meter.stop(1), writing.failures() - before);
-    let stopped = stand.stopped_writing(writing, SLACK / 10).await;
+    let stopped = stand.stopped_writing(writing, SHORTLY).await;
     stand.restart().await?;
     stopped?;
     stand.ensure(tries <= TRIES, || {

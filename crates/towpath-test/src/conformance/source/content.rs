@@ -110,9 +110,10 @@ async fn over_a_crash<R: SourceRig>(stand: &Stand<R>) -> Verdict {
     let held = stand.take(&mut reader, 1).await?.remove(0);
     let before = held.origin.clone();
     reader.crash();
-    drop(held);
     let mut reader = stand.reader(&place, 1).await?;
     let again = stand.next(&mut reader, promises.again + SLACK).await?;
+    // No sooner: a pipeline that is about to go might still give it back.
+    drop(held);
     let (attempt, identity) = (again.origin.attempt, again.origin.identity.clone());
     // More than one, where the server had given it to a consumer that was about to go.
     stand.ensure(attempt >= 2 && identity == before.identity, || {

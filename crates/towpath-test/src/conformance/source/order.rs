@@ -2,6 +2,8 @@
 
 use std::{collections::BTreeMap, time::Duration};
 
+use tokio::time::{Instant, sleep};
+
 use crate::conformance::{
     Group, Order, SourceRig,
     log::{Came, Log, few},
@@ -14,8 +16,10 @@ use crate::conformance::{
 const MANY: usize = 200;
 /// How many messages are put in at once for a group.
 const WAVE: usize = 64;
-/// How many waves it may take until every member has something to do.
+/// How many waves it may take until a new member has something to do.
 const WAVES: usize = 30;
+/// Between waves of which one member has had nothing.
+const PAUSE: Duration = Duration::from_millis(100);
 /// How long the work on one takes.
 const WORK: Duration = Duration::from_millis(10);
 
@@ -96,14 +100,16 @@ fn once_each<R: SourceRig>(stand: &Stand<R>, log: &Log) -> Verdict {
 
 /// Puts messages in until both have had some, and all have come; tells how many.
 async fn shared<R: SourceRig>(stand: &Stand<R>, place: &str, log: &Log) -> Verdict<usize> {
-    let mut put = 0;
-    for _ in 0..WAVES {
+    let (mut put, end) = (0, Instant::now() + PATIENCE);
+    while Instant::now() < end {
         stand.put_numbers(place, put..put + WAVE).await?;
         put += WAVE;
         stand.all_came(log, 0..put, PATIENCE).await?;
         if !log.of(0).is_empty() && !log.of(1).is_empty() {
             return Ok(put);
         }
+        // One that has stumbled at its start has time to come.
+        sleep(PAUSE).await;
     }
     let (first, second) = (log.of(0).len(), log.of(1).len());
     Err(stand.broken(format!(
