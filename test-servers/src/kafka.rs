@@ -31,7 +31,7 @@ const KIND: Kind = Kind {
 };
 
 /// Until a new topic can be used.
-const PATIENCE: Duration = Duration::from_secs(20);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A Kafka of one's own, of one node; it ends when dropped. Topics are not made by their use.
 #[derive(Debug)]

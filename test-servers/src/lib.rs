@@ -1,5 +1,5 @@
-//! Servers that tests start for themselves: NATS, Kafka, PostgreSQL; an OTLP receiver, Jaeger,
-//! Prometheus; and a [proxy](Proxy) that breaks connections.
+//! Servers that tests start for themselves: NATS, Kafka, PostgreSQL, Redis; an OTLP receiver,
+//! Jaeger, Prometheus; and a [proxy](Proxy) that breaks connections.
 //!
 //! Each runs on free loopback ports, and ends with the test however that ends.
 //! `cargo xtask services` puts in place what they need. A test that starts one stands in a file
@@ -32,6 +32,7 @@ mod ports;
 mod postgres;
 mod prometheus;
 mod proxy;
+mod redis;
 mod server;
 mod signal;
 mod template;
@@ -47,3 +48,4 @@ pub use otlp::{
 pub use postgres::Postgres;
 pub use prometheus::{Checked, Prometheus, Sample, promtool};
 pub use proxy::Proxy;
+pub use redis::Redis;

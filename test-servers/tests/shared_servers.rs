@@ -20,6 +20,8 @@ mod postgres;
 mod prometheus;
 #[path = "shared_servers/proxy.rs"]
 mod proxy;
+#[path = "shared_servers/redis.rs"]
+mod redis;
 
 use std::net::{SocketAddr, TcpStream};
 use std::time::Duration;

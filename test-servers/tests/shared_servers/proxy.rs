@@ -122,11 +122,7 @@ fn connections_end_also_while_it_stalls_and_when_it_is_dropped() {
 
 #[test]
 fn without_a_server_behind_it_a_client_is_let_go() {
-    let nobody = TcpListener::bind("127.0.0.1:0")
-        .unwrap()
-        .local_addr()
-        .unwrap();
-    let proxy = Proxy::to(nobody);
+    let proxy = Proxy::to("127.0.0.1:1");
     assert_ended(connect(&proxy));
 }
 

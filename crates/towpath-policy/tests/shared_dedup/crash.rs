@@ -16,7 +16,8 @@ use crate::{
 
 /// Set for a process that claims and hangs in place of running the test.
 const SERVER: &str = "TOWPATH_TEST_SHARED_DEDUP";
-const LEASE: Duration = Duration::from_millis(1500);
+/// Longer than a busy machine stands still.
+const LEASE: Duration = Duration::from_secs(5);
 const KEY: &str = r#"towpath:dedup:"orders":7"#;
 
 #[tokio::test]
@@ -41,13 +42,13 @@ async fn the_claim_of_a_process_that_was_killed_is_free_when_its_lease_is_over()
     }
     child.kill().unwrap();
     child.wait().unwrap();
-    let left: u64 = server.connection().pttl(KEY).unwrap();
     let killed = Instant::now();
+    let left: u64 = server.connection().pttl(KEY).unwrap();
     let here = process(dedup(&server.url()).lease(LEASE), |n| async move { Ok(n) });
     assert_eq!(call(&here, 7).await.unwrap(), 7);
     let waited = killed.elapsed();
     assert!(waited + Duration::from_millis(50) >= Duration::from_millis(left));
-    assert!(waited < LEASE + Duration::from_secs(1), "{waited:?}");
+    assert!(waited < LEASE + SOON / 2, "{waited:?}");
 }
 
 async fn hang(url: &str) {

@@ -11,7 +11,9 @@ use towpath_policy::{
     find,
 };
 
-pub(crate) const SOON: Duration = Duration::from_secs(20);
+use crate::server::ANSWERS;
+
+pub(crate) const SOON: Duration = Duration::from_secs(30);
 
 type Same = ByKey<fn(&u64) -> u64>;
 
@@ -22,7 +24,7 @@ fn same(request: &u64) -> u64 {
 
 /// Requests that are equal are the same.
 pub(crate) fn dedup(url: &str) -> Dedup<Same> {
-    let store = RedisDedupStore::new(url).unwrap();
+    let store = RedisDedupStore::new(url).unwrap().timeout(ANSWERS);
     Dedup::by_key(same as fn(&u64) -> u64).shared(Arc::new(store), "orders")
 }
 

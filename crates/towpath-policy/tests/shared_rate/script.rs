@@ -9,6 +9,8 @@ use towpath_policy::{Decision, Quota, Rate, RateRequest, RateStore, RedisStore};
 
 use crate::server::Server;
 
+const SOON: Duration = Duration::from_secs(20);
+
 async fn ask(store: &RedisStore, request: &RateRequest) -> Decision {
     store.acquire(request.clone()).await.unwrap()
 }
@@ -109,7 +111,7 @@ async fn what_is_owed_stays_owed_at_another_rate() {
         return;
     };
     let store = server.store();
-    assert_eq!(drain(&store, &request("api", hourly(3600), 100)).await, 100);
+    assert_eq!(drain(&store, &request("api", hourly(60), 100)).await, 100);
     assert_eq!(drain(&store, &request("api", hourly(7), 100)).await, 0);
     assert_eq!(drain(&store, &request("api", hourly(7), 150)).await, 50);
 }
@@ -134,14 +136,14 @@ async fn a_budget_that_is_full_again_leaves_no_key() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (store, request) = (server.store(), request("api", Rate::per_second(20), 20));
+    let (store, request) = (server.store(), request("api", Rate::per_second(4), 20));
     drain(&store, &request).await;
     let mut connection = server.connection();
     let left: i64 = connection.pttl("towpath:rate:\"api\"").unwrap();
-    assert!((500..=1002).contains(&left), "{left} ms until it is full");
+    assert!((500..=5002).contains(&left), "{left} ms until it is full");
     let start = tokio::time::Instant::now();
     while connection.dbsize() > 0 {
-        assert!(start.elapsed() < Duration::from_secs(10), "the key stays");
+        assert!(start.elapsed() < SOON, "the key stays");
         tokio::time::sleep(Duration::from_millis(10)).await;
     }
 }
@@ -151,16 +153,13 @@ async fn a_clock_that_is_set_back_by_an_hour_stops_nothing_and_floods_nothing() 
     let Some(server) = Server::start() else {
         return;
     };
-    let (store, request) = (server.store(), request("api", hourly(7_200), 10));
+    let (store, request) = (server.store(), request("api", hourly(1_200), 10));
     drain(&store, &request).await;
     move_back(&server, -3_600_000_000);
     assert!(drain(&store, &request).await <= 1);
     let start = tokio::time::Instant::now();
     while ask(&store, &request).await != Decision::Admitted {
-        assert!(
-            start.elapsed() < Duration::from_secs(10),
-            "nothing is earned"
-        );
+        assert!(start.elapsed() < SOON, "nothing is earned");
         tokio::time::sleep(Duration::from_millis(5)).await;
     }
 }
@@ -170,7 +169,7 @@ async fn a_clock_that_is_set_forward_by_an_hour_grants_no_more_than_a_burst() {
     let Some(server) = Server::start() else {
         return;
     };
-    let (store, request) = (server.store(), request("api", hourly(7_200), 10));
+    let (store, request) = (server.store(), request("api", hourly(1_200), 10));
     drain(&store, &request).await;
     move_back(&server, 3_600_000_000);
     assert!((10..=11).contains(&drain(&store, &request).await));
