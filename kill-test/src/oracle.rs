@@ -18,16 +18,16 @@ use crate::verdict::{Exposed, Verdict};
 use crate::{chain, say};
 
 /// Until somebody works again after a kill, whatever was killed.
-const TO_WORK: Duration = Duration::from_secs(30);
+const TO_WORK: Duration = Duration::from_secs(60);
 
 /// Until a server answers that is there.
-const TO_ANSWER: Duration = Duration::from_secs(20);
+const TO_ANSWER: Duration = Duration::from_secs(60);
 
 /// Until everything is delivered after the last kill.
-const TO_BE_QUIET: Duration = Duration::from_secs(60);
+const TO_BE_QUIET: Duration = Duration::from_secs(120);
 
 /// Until a process has drained.
-const TO_END: Duration = Duration::from_secs(20);
+const TO_END: Duration = Duration::from_secs(60);
 
 /// Runs, prints the line of JSON, and says whether all was well.
 pub(crate) fn run(options: &Run) -> Result<bool, BoxError> {
@@ -213,7 +213,7 @@ impl Oracle {
         let confirmed = self.members.iter().map(Member::confirmed).collect();
         let settled = self.settled()?;
         if victim == Victim::Server(Server::Source) {
-            thread::sleep(self.source.forgets());
+            self.source.await_written();
         }
         Ok(Before { confirmed, settled })
     }

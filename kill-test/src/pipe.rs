@@ -32,7 +32,7 @@ const AT_ONCE: usize = 16;
 const WORK_MILLIS: u64 = 20;
 
 /// How long the drain at the end may take.
-const DRAIN: Duration = Duration::from_secs(15);
+const DRAIN: Duration = Duration::from_secs(45);
 
 /// Runs until the input ends, and drains then.
 pub(crate) fn run(options: &Pipe) -> Result<(), BoxError> {

@@ -8,7 +8,6 @@ pub(crate) mod queue;
 pub(crate) mod table;
 
 use std::path::Path;
-use std::time::Duration;
 
 use tokio::runtime::{Builder, Runtime};
 use towpath::BoxError;
@@ -41,11 +40,9 @@ pub(crate) trait SourcePart: Part {
     /// Messages whose outcome it has not been told.
     fn left(&mut self) -> Result<u64, BoxError>;
 
-    /// Outcomes that it has confirmed not longer ago than this may be forgotten when it is
-    /// killed: some servers write them down later.
-    fn forgets(&self) -> Duration {
-        Duration::ZERO
-    }
+    /// Returns when it has written down all outcomes that it has confirmed by now, as far as that
+    /// can be seen: some servers do so later, and forget the last ones when they are killed.
+    fn await_written(&self) {}
 
     /// What it has on record as settled, where that is less than it was told: a cumulative source
     /// does not know what is settled behind a gap.

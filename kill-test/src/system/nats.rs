@@ -1,5 +1,7 @@
 //! A stream of JetStream, as a source.
 
+use std::fs;
+use std::path::PathBuf;
 use std::time::Duration;
 
 use async_nats::jetstream::{self, consumer::PullConsumer, stream};
@@ -10,6 +12,7 @@ use towpath::BoxError;
 use towpath_test_servers::Nats;
 
 use super::{Part, SourcePart, runtime};
+use crate::clock::Deadline;
 use crate::feed::Feed;
 use crate::payload::Row;
 
@@ -22,8 +25,16 @@ pub(crate) const CONSUMER: &str = "pipeline";
 /// Of an answer.
 const PATIENCE: Duration = Duration::from_secs(2);
 
-/// What the server confirms of a consumer it writes to its file up to ten times a second, later.
-const FORGETS: Duration = Duration::from_millis(150);
+/// Where the server keeps what it has confirmed of a consumer, up to ten times a second, later.
+const ACCOUNT: &str = "data/jetstream/$G/streams";
+const CONSUMERS: &str = "obs";
+const STATE: &str = "o.dat";
+
+/// Where nothing is confirmed, nothing more is written.
+const TO_WRITE: Duration = Duration::from_secs(2);
+
+/// What is being written now may be older; and of the last only the beginning may be there.
+const WRITES: usize = 3;
 
 pub(crate) struct Stream {
     server: Nats,
@@ -47,6 +58,16 @@ impl Stream {
             Ok::<_, BoxError>(())
         })?;
         Ok(created)
+    }
+
+    /// The file that tells how far the consumer is.
+    fn state_path(&self) -> PathBuf {
+        let streams = self.server.log_path().with_file_name(ACCOUNT);
+        streams
+            .join(STREAM)
+            .join(CONSUMERS)
+            .join(CONSUMER)
+            .join(STATE)
     }
 
     async fn context(&self) -> Result<jetstream::Context, BoxError> {
@@ -94,8 +115,16 @@ impl SourcePart for Stream {
         self.runtime.block_on(self.ask_left())
     }
 
-    fn forgets(&self) -> Duration {
-        FORGETS
+    fn await_written(&self) {
+        let state = self.state_path();
+        let written = || fs::metadata(&state).and_then(|found| found.modified()).ok();
+        let (mut last, mut writes) = (written(), 0);
+        Deadline::after(TO_WRITE).poll(|| {
+            let now = written();
+            writes += usize::from(now != last);
+            last = now;
+            (writes >= WRITES).then_some(())
+        });
     }
 }
 
