@@ -301,7 +301,7 @@ async fn one_that_dawdles_over_its_second_request_is_cut_off_in_time() {
         .unwrap();
     let begun = Instant::now();
     let stopped = timeout(LONG, running.stop()).await.unwrap();
-    assert!(stopped.cut <= 1 && begun.elapsed() < Duration::from_secs(5));
+    assert!(stopped.cut <= 1 && begun.elapsed() < LONG / 2);
 }
 
 #[tokio::test]

@@ -38,7 +38,7 @@ use towpath_test_servers::{OtlpReceiver, or_not_run};
 use tree::Tree;
 
 /// For what is certain to come.
-const PATIENCE: Duration = Duration::from_secs(30);
+const PATIENCE: Duration = Duration::from_secs(60);
 
 /// A receiver, or `None` where the tests are told to do without.
 fn receiver() -> Option<OtlpReceiver> {

@@ -116,7 +116,7 @@ async fn a_sink_that_is_stopped_while_its_broker_is_down_ends_in_time_and_gives_
     assert_eq!(report.counts.done, 0);
     assert!(report.counts.retried > 0, "{report}");
     assert!(
-        begun.elapsed() < Duration::from_secs(5),
+        begun.elapsed() < Duration::from_secs(20),
         "after {:?}",
         begun.elapsed()
     );

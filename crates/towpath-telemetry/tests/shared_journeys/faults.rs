@@ -22,7 +22,7 @@ const ROUNDS: u64 = 2;
 const DEADLINE: Duration = Duration::from_secs(1);
 
 /// What scheduling on a busy machine may add to a deadline.
-const SLACK: Duration = Duration::from_secs(3);
+const SLACK: Duration = Duration::from_secs(10);
 
 const BOTH: [Protocol; 2] = [Protocol::Grpc, Protocol::Http];
 
@@ -101,10 +101,9 @@ fn does_not_notice(what: &str, protocol: Protocol, endpoint: String) -> Exported
     spans
 }
 
-/// An address that nobody listens at.
+/// An address that nobody listens at, and that nobody is given.
 fn nobody() -> String {
-    let listener = TcpListener::bind("127.0.0.1:0").unwrap();
-    format!("http://{}", listener.local_addr().unwrap())
+    "http://127.0.0.1:1".to_owned()
 }
 
 #[test]
@@ -129,7 +128,8 @@ fn a_pipeline_does_not_notice_that_the_collector_never_answers() {
 #[test]
 fn a_pipeline_does_not_notice_that_the_collector_is_slow() {
     for protocol in BOTH {
-        let slow = Pace::After(Duration::from_millis(300));
+        // Too slow also for a pipeline on a busy machine.
+        let slow = Pace::After(Duration::from_secs(2));
         let Some(receiver) = or_not_run(OtlpReceiver::start_at(slow)) else {
             return;
         };
