@@ -2,11 +2,15 @@
 
 use std::{fmt, mem, sync::Arc, time::Duration};
 
-use towpath_core::{Acknowledger, BoxError, Headers, Outcome, Settled};
+use towpath_core::{Acknowledger, BoxError, Outcome, Settled};
 use towpath_producer::cumulative::{Cumulative, CumulativeToken};
 
 use super::{
-    commits::GroupCommits, group::Group, membership::Membership, parking::Parked, run::Run,
+    commits::GroupCommits,
+    group::Group,
+    membership::Membership,
+    parking::{Kept, Parked},
+    run::Run,
 };
 use crate::lock::lock;
 
@@ -64,19 +68,11 @@ impl KafkaAcknowledger {
 
     fn sort(&mut self, token: KafkaToken, outcome: Outcome) {
         let KafkaToken { place, run, index } = token;
-        let (
-            Some(index),
-            Outcome::Retry {
-                after,
-                attempts,
-                trace,
-            },
-        ) = (index, &outcome)
-        else {
+        let kept = index.and_then(|index| to_deliver_again(&run, index, &outcome));
+        let Some((kept, after)) = kept else {
             return self.tell(place, run, outcome);
         };
-        let again = (*after, *attempts, trace.as_deref());
-        if let Err(place) = self.park(place, &run, index, again) {
+        if let Err(place) = self.park(place, kept, after) {
             self.tell(place, run, outcome);
         }
     }
@@ -85,17 +81,14 @@ impl KafkaAcknowledger {
     fn park(
         &mut self,
         place: CumulativeToken,
-        run: &Run,
-        index: usize,
-        (after, attempts, trace): (Duration, u32, Option<&Headers>),
+        kept: Kept,
+        after: Duration,
     ) -> Result<(), CumulativeToken> {
         let keeps = lock(&self.group.partitions).keeps(place.partition(), place.generation());
         let mut parking = lock(&self.group.parking);
-        let kept = run.keep(index).filter(|_| keeps && !parking.is_closed());
-        let Some(mut kept) = kept else {
+        if !keeps || parking.is_closed() {
             return Err(place);
-        };
-        kept.tried(attempts, trace);
+        }
         let options = &self.group.options;
         let pause = kept.pause(options.first_retry, options.max_retry);
         parking.park(Parked { place, kept }, after.max(pause));
@@ -118,6 +111,21 @@ impl KafkaAcknowledger {
         self.runs.clear();
         Ok(settled)
     }
+}
+
+/// A message that was given back, and the pause that was asked for.
+fn to_deliver_again(run: &Run, index: usize, outcome: &Outcome) -> Option<(Kept, Duration)> {
+    let Outcome::Retry {
+        after,
+        attempts,
+        trace,
+    } = outcome
+    else {
+        return None;
+    };
+    let mut kept = run.keep(index)?;
+    kept.tried(*attempts, trace.as_deref());
+    Some((kept, *after))
 }
 
 impl Acknowledger for KafkaAcknowledger {

@@ -2,6 +2,7 @@
 
 use std::{collections::BTreeMap, sync::Arc, time::Duration};
 
+use rdkafka::message::BorrowedMessage;
 use tokio::time::Instant;
 use towpath_core::{Delivery, Intake, watermark::WatermarkError};
 use towpath_producer::cumulative::CumulativeToken;
@@ -77,7 +78,9 @@ fn take_new(
     intake: &mut Intake<KafkaRecord, KafkaToken>,
 ) -> usize {
     let room = intake.room().min(group.offsets.room(number));
-    let mut fetched = fetch(queue, number, room, group.options.read_headers);
+    let Some(mut fetched) = fetch(queue, number, room, group.options.read_headers) else {
+        return 0;
+    };
     let (places, counted) = hand_out(group, number, fetched.offsets());
     let Some(counted) = counted else {
         return 0;
@@ -89,18 +92,32 @@ fn take_new(
 }
 
 /// Takes messages out of a queue: as many as there is room for, unless they are large.
-fn fetch(queue: &mut Queue, number: u32, room: usize, read_headers: bool) -> Fetched {
+fn fetch(queue: &mut Queue, number: u32, room: usize, read_headers: bool) -> Option<Fetched> {
+    if room == 0 {
+        return None;
+    }
+    let first = next(queue)?;
     let mut fetching = Fetching::of(&queue.place, number, queue.last, read_headers);
+    fetching.push(&first);
+    drop(first);
     while fetching.len() < room.min(RUN) && fetching.bytes() < RUN_BYTES {
-        match queue.messages.poll(Duration::ZERO) {
-            Some(Ok(message)) => fetching.push(&message),
-            // The context has noted it, with its text.
-            Some(Err(_)) => {}
-            None => break,
+        let Some(message) = next(queue) else {
+            break;
+        };
+        fetching.push(&message);
+    }
+    let (size, fetched) = (fetching.size(), fetching.finish());
+    queue.last = size;
+    Some(fetched)
+}
+
+/// The next message that is there. Errors are noted by the context, with their texts.
+fn next(queue: &Queue) -> Option<BorrowedMessage<'_>> {
+    loop {
+        if let Ok(message) = queue.messages.poll(Duration::ZERO)? {
+            return Some(message);
         }
     }
-    queue.last = fetching.size();
-    fetching.finish()
 }
 
 /// Takes note of messages; those have no place whose assignment is over.

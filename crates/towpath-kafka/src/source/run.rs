@@ -286,3 +286,96 @@ fn headers(headers: &BorrowedHeaders) -> KafkaHeaders {
     let read = |index| catch_unwind(|| read(index)).ok().flatten();
     KafkaHeaders::of((0..headers.count()).filter_map(read).collect())
 }
+
+#[cfg(test)]
+mod tests {
+    use super::{super::partitions::Partitions, *};
+
+    fn place() -> Place {
+        Place {
+            topic: "orders".into(),
+            partition: 3,
+        }
+    }
+
+    /// A record with all it can have, between two that have little.
+    fn run() -> Run {
+        let place = place();
+        let mut fetching = Fetching::of(&place, 7, Size::default(), true);
+        let headers = [("tenant", "a"), ("towpath-attempt", "4")];
+        fetching.add(9, None, None, None, KafkaHeaders::default());
+        fetching.add(
+            12,
+            Some(34),
+            Some(b"key"),
+            Some(b"payload"),
+            headers.into_iter().collect(),
+        );
+        fetching.add(13, None, Some(b""), Some(b""), KafkaHeaders::default());
+        let mut partitions = Partitions::default();
+        partitions.assign(7, place.clone());
+        Run::new(fetching.finish(), partitions.hand_out(7, 3, 13).unwrap())
+    }
+
+    #[test]
+    fn a_record_and_its_origin_are_made_of_what_came_together() {
+        let run = run();
+        let (record, origin) = run.message(1).unwrap();
+        assert_eq!(
+            (&*record.topic, record.partition, record.offset),
+            ("orders", 3, 12)
+        );
+        assert_eq!(record.key.as_deref(), Some(&b"key"[..]));
+        assert_eq!(
+            (record.as_ref(), record.timestamp_ms),
+            (&b"payload"[..], Some(34))
+        );
+        assert_eq!(record.headers.get("tenant"), Some(&b"a"[..]));
+        assert_eq!(origin.identity.unwrap().as_str(), "orders:3:12");
+        assert_eq!(
+            (origin.attempt, origin.headers.get("tenant")),
+            (4, Some("a"))
+        );
+        assert!(run.message(3).is_none());
+    }
+
+    #[test]
+    fn a_tombstone_is_no_empty_record() {
+        let run = run();
+        let (tombstone, empty) = (run.message(0).unwrap().0, run.message(2).unwrap().0);
+        assert_eq!((tombstone.key, tombstone.payload), (None, None));
+        assert_eq!(
+            (empty.key, empty.payload),
+            (Some(Bytes::new()), Some(Bytes::new()))
+        );
+    }
+
+    #[test]
+    fn what_may_come_again_is_the_same_and_shares_no_memory_with_the_others() {
+        let run = run();
+        let (record, origin) = run.message(1).unwrap();
+        let kept = run.keep(1).unwrap();
+        assert_eq!((&kept.record, &kept.origin), (&record, &origin));
+        let (one, other) = (record.payload.unwrap(), kept.record.payload.unwrap());
+        assert_ne!(one.as_ptr(), other.as_ptr());
+        assert_eq!(Arc::<str>::from(&kept.origin.identity.unwrap()).len(), 11);
+        assert!(run.keep(3).is_none());
+    }
+
+    #[test]
+    fn memory_that_was_not_needed_is_given_back() {
+        let place = place();
+        let much = Size {
+            messages: 256,
+            bytes: 64 * 1024,
+        };
+        let mut fetching = Fetching::of(&place, 0, much, true);
+        fetching.add(1, None, None, Some(b"one"), KafkaHeaders::default());
+        let fetched = fetching.finish();
+        assert_eq!(
+            (fetched.entries.capacity(), fetched.offsets.capacity()),
+            (1, 1)
+        );
+        assert!(fetched.bytes.try_into_mut().unwrap().capacity() < 64);
+    }
+}
