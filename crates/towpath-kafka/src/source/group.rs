@@ -1,6 +1,7 @@
 //! What the threads of a source, its receiving end and its acknowledger share.
 
 use std::{
+    cell::Cell,
     collections::{BTreeMap, VecDeque},
     fmt,
     sync::{
@@ -62,7 +63,7 @@ pub(super) struct Queue {
     pub(super) place: Place,
     pub(super) messages: PartitionQueue<Context>,
     /// How much came of it last.
-    pub(super) last: Size,
+    pub(super) last: Cell<Size>,
 }
 
 // === impl Group ===
@@ -168,7 +169,7 @@ impl Group {
                 group.wake.notify_one();
             }
         });
-        let last = Size::default();
+        let last = Cell::default();
         Ok(Queue {
             place,
             messages,

@@ -1,6 +1,6 @@
 //! Takes messages out of the queues of the partitions, as many as are wanted.
 
-use std::{collections::BTreeMap, sync::Arc, time::Duration};
+use std::{sync::Arc, time::Duration};
 
 use rdkafka::message::BorrowedMessage;
 use tokio::time::Instant;
@@ -31,24 +31,17 @@ pub(super) fn take(
 ) -> usize {
     let before = intake.len();
     take_due(group, intake);
-    let mut queues = lock(&group.queues);
-    for number in in_turn(&queues, *last) {
+    let queues = lock(&group.queues);
+    let (until, after) = (..=*last, (*last).saturating_add(1)..);
+    for (number, queue) in queues.range(after).chain(queues.range(until)) {
         if intake.room() == 0 {
             break;
         }
-        let queue = queues.get_mut(&number);
-        if queue.is_some_and(|queue| take_new(group, number, queue, intake) > 0) {
-            *last = number;
+        if take_new(group, *number, queue, intake) > 0 {
+            *last = *number;
         }
     }
     intake.len() - before
-}
-
-/// The partitions, those after `last` first.
-fn in_turn(queues: &BTreeMap<u32, Queue>, last: u32) -> Vec<u32> {
-    let (after, until) = (last.saturating_add(1).., ..=last);
-    let in_turn = queues.range(after).chain(queues.range(until));
-    in_turn.map(|(number, _)| *number).collect()
 }
 
 /// Delivers again what is due.
@@ -74,7 +67,7 @@ fn take_due(group: &Group, intake: &mut Intake<KafkaRecord, KafkaToken>) {
 fn take_new(
     group: &Group,
     number: u32,
-    queue: &mut Queue,
+    queue: &Queue,
     intake: &mut Intake<KafkaRecord, KafkaToken>,
 ) -> usize {
     let room = intake.room().min(group.offsets.room(number));
@@ -92,12 +85,12 @@ fn take_new(
 }
 
 /// Takes messages out of a queue: as many as there is room for, unless they are large.
-fn fetch(queue: &mut Queue, number: u32, room: usize, read_headers: bool) -> Option<Fetched> {
+fn fetch(queue: &Queue, number: u32, room: usize, read_headers: bool) -> Option<Fetched> {
     if room == 0 {
         return None;
     }
     let first = next(queue)?;
-    let mut fetching = Fetching::of(&queue.place, number, queue.last, read_headers);
+    let mut fetching = Fetching::of(&queue.place, number, queue.last.get(), read_headers);
     fetching.push(&first);
     drop(first);
     while fetching.len() < room.min(RUN) && fetching.bytes() < RUN_BYTES {
@@ -106,9 +99,8 @@ fn fetch(queue: &mut Queue, number: u32, room: usize, read_headers: bool) -> Opt
         };
         fetching.push(&message);
     }
-    let (size, fetched) = (fetching.size(), fetching.finish());
-    queue.last = size;
-    Some(fetched)
+    queue.last.set(fetching.size());
+    Some(fetching.finish())
 }
 
 /// The next message that is there. Errors are noted by the context, with their texts.
